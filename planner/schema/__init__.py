@@ -1,0 +1,1 @@
+"""Everything that lives on disk, as pydantic models."""

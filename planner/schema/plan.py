@@ -1,0 +1,194 @@
+"""`planner.plan/1`: the answer, with everything that a reader needs to check it."""
+
+import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from planner.schema.base import FileModel
+
+Choice = Literal["host", "api", "hybrid"]
+Basis = Literal["measured", "quoted", "list", "assumed", "default", "emulated", "estimated"]
+
+
+class Distribution(FileModel):
+    """A figure under doubt; all four are equal where no input states a doubt."""
+
+    mean: float
+    p10: float
+    p50: float
+    p90: float
+
+
+class ScenarioRef(FileModel):
+    """The question that this plan answers."""
+
+    name: str
+    sha256: str
+    """Of the scenario file's bytes."""
+    as_of: datetime.date
+    currency: str
+    horizon_months: int
+    discount_rate_fraction_per_year: float
+    history: list[str] = []
+    """What was found in the traffic history, in plain words."""
+
+
+class Verdict(FileModel):
+    """What to do, how sure that is, and why."""
+
+    choice: Literal["host", "api", "hybrid", "abstain"]
+    option: str | None
+    """The option to take; null where the choice is to abstain."""
+    probability_best: float | None
+    """1 by construction where no input states a doubt; null where no option is chosen."""
+    grade: Literal["decision", "unverified", "example"]
+    """What the figures can carry: a decision, a decision once verified, or an illustration."""
+    grade_because: list[str]
+    reasons: list[str]
+    decide_again_on: datetime.date
+
+
+class Gate(FileModel):
+    """A requirement that can decide before any cost is looked at."""
+
+    name: str
+    result: Literal["pass", "fail", "unknown", "not_asked"]
+    """fail: at least one way of serving does not meet the requirement."""
+    effect: Literal["must_host", "must_not_host", "warns", "none"]
+    because: str
+
+
+class Replicas(FileModel):
+    """Replicas over the horizon."""
+
+    first_month: int
+    """Working replicas in month 1, spares not counted."""
+    last_month: int
+    spare: int
+    """On and paid beside the working ones."""
+
+
+class SloResult(FileModel):
+    """Service level reached; latencies are null where capacity is stated rather than simulated."""
+
+    attainment_fraction: float | None
+    ttft_p95_s: float | None = None
+    tpot_p95_s: float | None = None
+
+
+class CashFlowMonth(FileModel):
+    """Nominal money that moves at the end of a month; month 0 is the start."""
+
+    month: int
+    lines: dict[str, float]
+    total_usd: float
+
+
+class Option(FileModel):
+    """One way of serving the traffic, with what it costs."""
+
+    name: str
+    kind: Choice
+    is_feasible: bool
+    infeasible_because: list[str]
+    replicas: Replicas
+    hosted_fraction: float | None
+    """Share of the horizon's requests served in house; null where there are none."""
+    success_fraction: float | None
+    """Share of requests that end in an accepted answer; null where there are none."""
+    monthly_cost_usd: Distribution
+    """Level monthly payment of the same present value."""
+    npv_cost_usd: Distribution
+    """Present value of all costs over the horizon."""
+    cost_per_mtok_usd: float | None
+    """Present value of costs over that of input and output tokens, per million; null where there are none."""
+    cost_per_success_usd: Distribution | None
+    """Present value of costs over that of accepted answers; null (undefined) where there are none."""
+    slo: SloResult
+    cash_flow: list[CashFlowMonth]
+
+
+class Curve(FileModel):
+    """One option's costs at other volumes; null where undefined."""
+
+    name: str
+    kind: Choice
+    monthly_cost_usd: list[float | None]
+    cost_per_success_usd: list[float | None]
+
+
+class CostCurves(FileModel):
+    """What the chart of cost against volume shows."""
+
+    requests_per_month: list[float]
+    """Volumes of month 1, ascending [requests/month]."""
+    options: list[Curve]
+
+
+class BreakEven(FileModel):
+    """Where the best hosting or hybrid option starts to beat the best API option."""
+
+    requests_per_month: list[tuple[float, float | None]]
+    """Volumes of month 1 at which hosting or a hybrid is cheaper, as [low, high]; high null: no end was found."""
+    now_requests_per_month: float
+    scanned_requests_per_month: tuple[float, float] | None
+    """The volumes looked at; null where there was nothing to compare."""
+    api_price_change_fraction: float | None
+    """Change of all API prices at which the best API option costs as much as the best other; null where none does."""
+
+
+class Risk(FileModel):
+    """What doubt does to the decision; without stated doubt each figure follows from the plan itself."""
+
+    probability_best: dict[str, float]
+    expected_regret_usd: dict[str, float]
+    evpi_usd: float
+    evppi_usd: dict[str, float]
+
+
+class Flip(FileModel):
+    """An input, and the value at which another choice becomes the cheapest."""
+
+    input: str
+    now: float
+    flips_at: float
+    to: Choice
+
+
+class Assumption(FileModel):
+    """A number the plan stands on: where it comes from and how old it is."""
+
+    id: str
+    value: float | int | str | bool | None
+    unit: str
+    basis: Basis
+    source: str
+    as_of: datetime.date | None
+    age_days: int | None
+    expires_on: datetime.date | None
+    used_by: list[str]
+
+
+class CurrentCost(FileModel):
+    """What is paid today, as a level monthly payment."""
+
+    option: str | None
+    monthly_cost_usd: float
+
+
+class Plan(FileModel):
+    """The decision and everything it rests on."""
+
+    schema_: Annotated[Literal["planner.plan/1"], Field(alias="schema")]
+    scenario: ScenarioRef
+    verdict: Verdict
+    gates: list[Gate]
+    options: list[Option]
+    current: CurrentCost | None
+    break_even: BreakEven
+    curves: CostCurves | None
+    risk: Risk
+    flips: list[Flip]
+    assumptions: list[Assumption]
+    warnings: list[str]
