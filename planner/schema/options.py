@@ -1,12 +1,11 @@
 """The options of a scenario: machines that one hosts, and APIs that one pays by the token."""
 
-import datetime
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from planner.schema.base import Change, FileModel, Fraction, Name, NonNegative, Positive, RuledFileModel, number_in
+from planner.schema.base import Change, Day, FileModel, Fraction, Name, NonNegative, Positive, RuledFileModel, number_in
 
 PriceBasis = Literal["list", "quote", "invoice", "example"]
 
@@ -75,7 +74,7 @@ class PriceSource(FileModel):
     """list: published; quote: offered to you; invoice: paid by you; example: for illustration only."""
     source: str = ""
     """Page, document or person."""
-    checked_on: datetime.date | None = None
+    checked_on: Day | None = None
     """The day on which somebody looked."""
 
 
@@ -159,7 +158,7 @@ class ApiPrice(RuledFileModel):
     """list: published; quote: offered to you; invoice: paid by you; example: for illustration only."""
     source: str = ""
     """Page, document or person."""
-    checked_on: datetime.date | None = None
+    checked_on: Day | None = None
     """The day on which somebody looked."""
 
     @classmethod

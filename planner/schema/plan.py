@@ -1,11 +1,10 @@
 """`planner.plan/1`: the answer, with everything that a reader needs to check it."""
 
-import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from planner.schema.base import FileModel
+from planner.schema.base import Day, FileModel
 
 Choice = Literal["host", "api", "hybrid"]
 Basis = Literal["measured", "quoted", "list", "assumed", "default", "emulated", "estimated"]
@@ -26,7 +25,7 @@ class ScenarioRef(FileModel):
     name: str
     sha256: str
     """Of the scenario file's bytes."""
-    as_of: datetime.date
+    as_of: Day
     currency: str
     horizon_months: int
     discount_rate_fraction_per_year: float
@@ -46,7 +45,7 @@ class Verdict(FileModel):
     """What the figures can carry: a decision, a decision once verified, or an illustration."""
     grade_because: list[str]
     reasons: list[str]
-    decide_again_on: datetime.date
+    decide_again_on: Day
 
 
 class Gate(FileModel):
@@ -164,9 +163,9 @@ class Assumption(FileModel):
     unit: str
     basis: Basis
     source: str
-    as_of: datetime.date | None
+    as_of: Day | None
     age_days: int | None
-    expires_on: datetime.date | None
+    expires_on: Day | None
     used_by: list[str]
 
 

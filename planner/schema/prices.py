@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from planner.schema.base import FileModel, Name, NonNegative, RuledFileModel
+from planner.schema.base import Day, FileModel, Name, NonNegative, RuledFileModel
 from planner.schema.options import PriceBasis
 
 
@@ -16,17 +16,18 @@ class DatedPrice(RuledFileModel):
     basis: PriceBasis
     source: Annotated[str, Field(min_length=1)]
     """Page, document or person."""
-    checked_on: datetime.date
+    checked_on: Day
     """The day on which somebody looked."""
-    expires_on: datetime.date | None = None
+    expires_on: Day | None = None
     """The day from which the price no longer holds."""
 
     @classmethod
     def rules(cls, data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """A price that expires after it was checked."""
         checked_on, expires_on = data.get("checked_on"), data.get("expires_on")
-        are_dates = isinstance(checked_on, datetime.date) and isinstance(expires_on, datetime.date)
-        if are_dates and expires_on <= checked_on:
+        if not isinstance(checked_on, datetime.date) or not isinstance(expires_on, datetime.date):
+            return
+        if expires_on <= checked_on:
             yield "expires_on", f"must be after checked_on ({checked_on})"
 
 

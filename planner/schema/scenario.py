@@ -1,6 +1,5 @@
 """`planner.scenario/1`: the question. Traffic, service level, options, requirements."""
 
-import datetime
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -10,6 +9,7 @@ from pydantic_core import CoreSchema
 
 from planner.schema.base import (
     Change,
+    Day,
     FileModel,
     Fraction,
     Name,
@@ -94,9 +94,10 @@ class Traffic(RuledFileModel):
         """One level, a shape that is possible, lengths unless a history may have them."""
         levels = [key for key in ("requests_per_month", "history", "forecast") if data.get(key) is not None]
         if len(levels) != 1:
+            given = " and ".join(levels) or "none"
             yield (
                 "",
-                f"needs exactly one of requests_per_month, history, forecast; given: {' and '.join(levels) or 'none'}",
+                f"needs exactly one of requests_per_month, history, forecast; given: {given}",
             )
         shape = data.get("shape")
         peak_to_mean = number_in(data, "peak_to_mean", 1.0)
@@ -182,7 +183,7 @@ class Scenario(RuledFileModel):
 
     schema_: Literal["planner.scenario/1"] = Field(alias="schema")
     name: Name
-    as_of: datetime.date
+    as_of: Day
     """The day for which the plan is made; ages of prices are counted from it."""
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     """The one currency of every `_usd` field here; its ISO 4217 code."""
@@ -211,7 +212,7 @@ class Scenario(RuledFileModel):
         if twice:
             yield (
                 "",
-                f"option names must differ (hybrids are named 'HOSTING + API'); more than once: {', '.join(twice)}",
+                f"option names must differ (hybrids are named 'HOSTING + API'); twice: {', '.join(twice)}",
             )
         current = data.get("current")
         option = current.get("option") if isinstance(current, Mapping) else None
