@@ -1,0 +1,100 @@
+"""Replicas for a load, where the load that one replica carries within the service level is known."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.core.demand import Shape
+from planner.errors import InputError
+
+Array = NDArray[np.float64]
+
+MOST_REPLICAS = 100_000
+"""Beyond this a unit is wrong somewhere."""
+
+_ROUNDING = 1e-9
+"""Relative slack against sums that are off by a rounding error: a load of 10.000000000002 fits two replicas of 5."""
+
+
+def replicas_needed(shape: Shape, mean_load_replicas: Array, attainment_fraction: float) -> NDArray[np.int64]:
+    """Fewest replicas such that enough requests fall into hours that hold.
+
+    An hour holds when its mean load is at most what the replicas carry. The busiest hours that may
+    miss are the same in every month, so one load level, found once, sizes them all.
+
+    Args:
+        shape: how hours spread around the mean.
+        mean_load_replicas: mean load of each month over one replica's capacity [replicas], shape (months,), >= 0.
+        attainment_fraction: share of requests that must be in hours that hold, above 0 up to 1.
+
+    Returns:
+        Replicas of each month, shape (months,).
+
+    Raises:
+        InputError: more than 100,000 replicas would be needed, or a load is negative or not finite.
+
+    Example:
+        A tenth of the hours at five times the mean hold half of all requests:
+
+        >>> shape = Shape(np.array([0.5556, 5.0]), np.array([0.9, 0.1]))
+        >>> [int(replicas_needed(shape, np.array([2.0]), share)[0]) for share in (0.99, 0.5)]
+        [10, 2]
+    """
+    if not np.all(np.isfinite(mean_load_replicas)) or np.any(mean_load_replicas < 0):
+        raise InputError("mean_load_replicas", "must be finite and >= 0")
+    by_load = np.argsort(shape.relative_load)
+    load = shape.relative_load[by_load]
+    requests_fraction = np.cumsum(load * shape.hours_fraction[by_load])
+    sizing = load[np.searchsorted(requests_fraction, attainment_fraction * (1 - _ROUNDING))]
+    needed = np.ceil(sizing * mean_load_replicas * (1 - _ROUNDING))
+    if needed.max() > MOST_REPLICAS:
+        raise InputError("replicas", f"more than {MOST_REPLICAS:,} replicas would be needed: a unit must be wrong")
+    return np.asarray(needed, dtype=np.int64)
+
+
+def attainment_fraction(shape: Shape, mean_load_replicas: Array, replicas: NDArray[np.int64]) -> Array:
+    """Share of each month's requests that are in hours that hold, shape (months,).
+
+    Args:
+        shape: how hours spread around the mean.
+        mean_load_replicas: mean load of each month over one replica's capacity [replicas], shape (months,).
+        replicas: replicas that carry the load, shape (months,).
+
+    Example:
+        >>> shape = Shape(np.array([0.5, 1.5]), np.array([0.5, 0.5]))
+        >>> attainment_fraction(shape, np.array([2.0]), np.array([2])).tolist()
+        [0.25]
+    """
+    hourly = np.outer(mean_load_replicas, shape.relative_load)
+    holds = hourly * (1 - _ROUNDING) <= replicas[:, np.newaxis]
+    return np.asarray(holds @ (shape.relative_load * shape.hours_fraction))
+
+
+def worked_replicas(shape: Shape, mean_load_replicas: Array, replicas: NDArray[np.int64]) -> Array:
+    """Mean number of replicas at work, E[min(load, replicas)], for each pair of month and count.
+
+    Args:
+        shape: how hours spread around the mean.
+        mean_load_replicas: mean load of each month over one replica's capacity [replicas], shape (months,).
+        replicas: counts to look at, shape (months, counts), or (counts,) for the same in every month.
+
+    Returns:
+        Replicas at work on average over the month's hours [replicas], shape (months, counts).
+
+    Example:
+        Hours at loads of 1 and 3 replicas; two replicas work 1 and 2 of the time:
+
+        >>> shape = Shape(np.array([0.5, 1.5]), np.array([0.5, 0.5]))
+        >>> worked_replicas(shape, np.array([2.0]), np.array([0, 2, 3])).tolist()
+        [[0.0, 1.5, 2.0]]
+    """
+    by_load = np.argsort(shape.relative_load)
+    load, fraction = shape.relative_load[by_load], shape.hours_fraction[by_load]
+    # Prefix sums over hours in order of load make each count one look-up instead of a pass over all hours.
+    load_below = np.concatenate(([0.0], np.cumsum(load * fraction)))
+    hours_above = np.concatenate((np.cumsum(fraction[::-1])[::-1], [0.0]))
+    counts = np.broadcast_to(replicas, (mean_load_replicas.size, np.shape(replicas)[-1]))
+    worked = np.empty(counts.shape)
+    for month, mean in enumerate(mean_load_replicas):
+        below = np.searchsorted(load * mean, counts[month])
+        worked[month] = load_below[below] * mean + hours_above[below] * counts[month]
+    return worked
