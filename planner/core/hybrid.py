@@ -1,0 +1,157 @@
+"""Base load on own replicas, the rest to an API: the best number of replicas for each month.
+
+For one month with continuous capacity the answer is the critical fractile of the newsvendor,
+P(load > K) = fixed cost of a replica / (API bill of a fully used replica − its variable cost). Whole
+replicas, commitments, growth, purchases that cannot be undone and answers of different worth leave no
+closed form, so every K of every month is priced and the cheapest path through them is taken.
+
+Source of the fractile: Arrow, Harris and Marschak, "Optimal Inventory Policy", Econometrica 19 (1951).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.core.capacity import MOST_REPLICAS, worked_replicas
+from planner.core.demand import Workload
+from planner.core.finance import discount_factors
+from planner.core.hosting import hosting_ledger
+from planner.core.outcome import Api, Hosting, Outcome, api_ledger
+from planner.errors import InputError
+from planner.schema.scenario import hybrid_name
+
+Array = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+_MOST_ROUNDS = 50
+
+
+@dataclass(frozen=True)
+class _Choices:
+    """Present values of every replica count in every month, shape (months, counts) each.
+
+    `bought_usd` is the present value of a replica bought at the start of each month, its later
+    replacement, resale and maintenance included, shape (months,); zero where replicas are rented.
+    """
+
+    cost_usd: Array
+    accepted: Array
+    bought_usd: Array
+    fixed_usd: float
+
+
+def hybrid_outcome(hosting: Hosting, api: Api, workload: Workload, rate_fraction_per_year: float) -> Outcome | None:
+    """The hybrid of least cost per accepted answer, or None where one of the two would serve nothing.
+
+    No replica is spare, since the API is the failover. Fixed costs of hosting are paid once.
+
+    Args:
+        hosting: the machines.
+        api: where the load above the replicas goes.
+        workload: requests by month, and their shape.
+        rate_fraction_per_year: price of capital [fraction/year].
+
+    Raises:
+        InputError: the busiest hour would need more replicas than anybody has.
+    """
+    if workload.requests.sum() <= 0:
+        return None
+    load = hosting.mean_load_replicas(workload)
+    most = int(np.ceil(load.max() * workload.shape.relative_load.max()))
+    if most > MOST_REPLICAS:
+        raise InputError("replicas", f"more than {MOST_REPLICAS:,} replicas would be needed: a unit must be wrong")
+    worked = worked_replicas(workload.shape, load, np.arange(most + 1))
+    # Without retries' share: a request that needs 1.05 attempts takes 1.05 of its load in house.
+    hosted = workload.requests[:, np.newaxis] * np.minimum(worked / load[:, np.newaxis], 1.0)
+    choices = _price_choices(hosting, api, workload, worked, hosted, rate_fraction_per_year)
+    replicas = _best_replicas(choices, only_grows=hosting.option.is_bought)
+
+    months = np.arange(replicas.size)
+    hosted_requests = hosted[months, replicas]
+    overflow = workload.requests - hosted_requests
+    if not 0 < hosted_requests.sum() < workload.requests.sum() * (1 - 1e-12):
+        return None
+    return Outcome(
+        name=hybrid_name(hosting.option.name, api.option.name),
+        kind="hybrid",
+        ledger=hosting_ledger(hosting.prices, replicas, worked[months, replicas]) | api_ledger(api, overflow),
+        replicas=replicas,
+        spare_replicas=0,
+        requests=workload.requests,
+        hosted_requests=hosted_requests,
+        accepted=hosted_requests * hosting.option.success_fraction + overflow * api.option.success_fraction,
+        attainment_fraction=1.0,
+    )
+
+
+def _price_choices(
+    hosting: Hosting, api: Api, workload: Workload, worked: Array, hosted: Array, rate_fraction_per_year: float
+) -> _Choices:
+    months, counts = worked.shape
+    discount = discount_factors(rate_fraction_per_year, months)
+    prices = hosting.prices
+    per_replica = prices.rent_usd + prices.colocation_usd + prices.idle_power_usd
+    overflow = workload.requests[:, np.newaxis] - hosted
+    cost = (
+        np.outer(per_replica, np.arange(counts))
+        + prices.busy_power_usd[:, np.newaxis] * worked
+        + api.bill.total_usd(overflow)
+    )
+    accepted = hosted * hosting.option.success_fraction + overflow * api.option.success_fraction
+    bought = sum((by_start @ discount for by_start in prices.bought.values()), start=np.zeros(months))
+    fixed = sum(float(line @ discount) for line in prices.fixed.values())
+    by_month = discount[1:, np.newaxis]
+    return _Choices(cost * by_month, accepted * by_month, bought, fixed)
+
+
+def _best_replicas(choices: _Choices, only_grows: bool) -> Counts:
+    """Replicas of each month that minimise cost per accepted answer over the horizon, shape (months,).
+
+    A ratio is minimised by minimising cost − λ·answers and setting λ to the ratio found, until it stays
+    (Dinkelbach, "On nonlinear fractional programming", Management Science 13, 1967).
+    """
+    usd_per_answer = 0.0
+    replicas = _cheapest_path(choices.cost_usd, choices.bought_usd, only_grows)
+    months = np.arange(replicas.size)
+    for _ in range(_MOST_ROUNDS):
+        added = np.maximum(np.diff(replicas, prepend=0), 0)
+        cost = choices.cost_usd[months, replicas].sum() + added @ choices.bought_usd + choices.fixed_usd
+        answers = choices.accepted[months, replicas].sum()
+        if answers <= 0 or cost / answers == usd_per_answer:
+            break
+        usd_per_answer = cost / answers
+        worth = choices.cost_usd - usd_per_answer * choices.accepted
+        better = _cheapest_path(worth, choices.bought_usd, only_grows)
+        if np.array_equal(better, replicas):
+            break
+        replicas = better
+    return replicas
+
+
+def _cheapest_path(cost_usd: Array, bought_usd: Array, only_grows: bool) -> Counts:
+    """Replicas of each month with the least cost in all, shape (months,); the fewest where several are as cheap.
+
+    Args:
+        cost_usd: present value of each count in each month [USD], shape (months, counts).
+        bought_usd: present value of a replica bought at the start of each month [USD], shape (months,).
+        only_grows: whether a replica, once there, stays; else months are independent.
+    """
+    if not only_grows:
+        return np.argmin(cost_usd, axis=1)
+    months, counts = cost_usd.shape
+    replicas = np.arange(counts)
+    came_from = np.empty((months, counts), dtype=np.int64)
+    so_far = np.where(replicas == 0, 0.0, np.inf)
+    for month in range(months):
+        # Cheapest way to arrive at K: the best of all K' ≤ K with K − K' replicas bought now.
+        before = so_far - replicas * bought_usd[month]
+        is_new_best = np.concatenate(([True], before[1:] < np.minimum.accumulate(before)[:-1]))
+        came_from[month] = np.maximum.accumulate(np.where(is_new_best, replicas, 0))
+        so_far = before[came_from[month]] + replicas * bought_usd[month] + cost_usd[month]
+    path = np.empty(months, dtype=np.int64)
+    last = int(np.argmin(so_far))
+    for month in range(months - 1, -1, -1):
+        path[month] = last
+        last = int(came_from[month, last])
+    return path

@@ -1,0 +1,166 @@
+"""One way of serving the workload: what it costs, month by month, and what comes out of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.core.api import ApiBill
+from planner.core.capacity import attainment_fraction, replicas_needed, worked_replicas
+from planner.core.demand import Workload
+from planner.core.finance import discount_factors, level_payment_usd, present_value_usd
+from planner.core.hosting import HostingPrices, Ledger, hosting_ledger
+from planner.schema.options import ApiOption, HostingOption
+from planner.schema.plan import Choice
+from planner.units import TOKENS_PER_MTOK
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Hosting:
+    """A hosting option with its prices over the horizon and the load that one replica carries."""
+
+    option: HostingOption
+    prices: HostingPrices
+    capacity_requests_per_s: float
+
+    def mean_load_replicas(self, workload: Workload) -> Array:
+        """Mean load of each month, retries included [replicas], shape (months,)."""
+        return workload.mean_load_per_s * (1 + self.option.retry_fraction) / self.capacity_requests_per_s
+
+
+@dataclass(frozen=True)
+class Api:
+    """An API option with its bill over the horizon."""
+
+    option: ApiOption
+    bill: ApiBill
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an option does over the horizon.
+
+    Attributes:
+        name: of the option.
+        kind: host, api or hybrid.
+        ledger: nominal cash by line [USD], each of shape (months + 1,).
+        replicas: working replicas of months 1…H, spares not counted, shape (months,).
+        spare_replicas: on beside them.
+        requests: requests of months 1…H, shape (months,).
+        hosted_requests: those served in house, shape (months,).
+        accepted: answers that are accepted, shape (months,).
+        attainment_fraction: share of requests in hours that hold; None where nothing is hosted alone.
+    """
+
+    name: str
+    kind: Choice
+    ledger: Ledger
+    replicas: NDArray[np.int64]
+    spare_replicas: int
+    requests: Array
+    hosted_requests: Array
+    accepted: Array
+    attainment_fraction: float | None
+
+    @property
+    def cash_usd(self) -> Array:
+        """Nominal cash at the end of months 0…H [USD], shape (months + 1,)."""
+        return np.sum(list(self.ledger.values()), axis=0)
+
+    @property
+    def hosted_fraction(self) -> float | None:
+        """Share of the horizon's requests served in house, or None where there are none."""
+        return _ratio(float(self.hosted_requests.sum()), float(self.requests.sum()))
+
+    @property
+    def success_fraction(self) -> float | None:
+        """Share of the horizon's requests that end in an accepted answer, or None where there are none."""
+        return _ratio(float(self.accepted.sum()), float(self.requests.sum()))
+
+    def npv_cost_usd(self, rate_fraction_per_year: float) -> float:
+        """Present value of all costs [USD]."""
+        return present_value_usd(self.cash_usd, rate_fraction_per_year)
+
+    def monthly_cost_usd(self, rate_fraction_per_year: float) -> float:
+        """Level monthly payment of the same present value [USD/month]."""
+        return level_payment_usd(self.npv_cost_usd(rate_fraction_per_year), rate_fraction_per_year, self.requests.size)
+
+    def cost_per_success_usd(self, rate_fraction_per_year: float) -> float | None:
+        """Present value of costs over that of accepted answers [USD]; None (undefined) where there are none."""
+        discount = discount_factors(rate_fraction_per_year, self.requests.size)[1:]
+        return _ratio(self.npv_cost_usd(rate_fraction_per_year), float(self.accepted @ discount))
+
+    def cost_per_mtok_usd(self, rate_fraction_per_year: float, mean_tokens: float) -> float | None:
+        """Present value of costs over that of tokens, per million [USD]; None (undefined) where there are none.
+
+        Args:
+            rate_fraction_per_year: price of capital [fraction/year].
+            mean_tokens: prompt and generated tokens of the mean request [tokens].
+        """
+        discount = discount_factors(rate_fraction_per_year, self.requests.size)[1:]
+        mtok = float(self.requests @ discount) * mean_tokens / TOKENS_PER_MTOK
+        return _ratio(self.npv_cost_usd(rate_fraction_per_year), mtok)
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole > 0 else None
+
+
+def api_outcome(api: Api, workload: Workload) -> Outcome:
+    """Every request goes to the API."""
+    months = workload.requests.size
+    return Outcome(
+        name=api.option.name,
+        kind="api",
+        ledger=api_ledger(api, workload.requests),
+        replicas=np.zeros(months, dtype=np.int64),
+        spare_replicas=0,
+        requests=workload.requests,
+        hosted_requests=np.zeros(months),
+        accepted=workload.requests * api.option.success_fraction,
+        attainment_fraction=None,
+    )
+
+
+def api_ledger(api: Api, requests: Array) -> Ledger:
+    """Lines of an API's bill for the requests of months 1…H [USD], each of shape (months + 1,)."""
+    return {
+        "API usage": np.concatenate(([0.0], api.bill.usage_usd(requests))),
+        "API commitment not used": np.concatenate(([0.0], api.bill.shortfall_usd(requests))),
+    }
+
+
+def hosting_outcome(hosting: Hosting, workload: Workload, attainment: float) -> Outcome:
+    """Every request is served in house, by the fewest replicas that reach the attainment, and the spares.
+
+    Args:
+        hosting: the option.
+        workload: requests by month, and their shape.
+        attainment: share of requests that must be in hours that hold [fraction].
+
+    Raises:
+        InputError: more replicas would be needed than anybody has.
+    """
+    option = hosting.option
+    load = hosting.mean_load_replicas(workload)
+    replicas = replicas_needed(workload.shape, load, attainment)
+    if option.is_bought:
+        replicas = np.maximum.accumulate(replicas)
+    on = replicas + option.spare_replicas
+    worked = worked_replicas(workload.shape, load, on[:, np.newaxis])[:, 0]
+    held = _ratio(
+        float(attainment_fraction(workload.shape, load, replicas) @ workload.requests), float(workload.requests.sum())
+    )
+    return Outcome(
+        name=option.name,
+        kind="host",
+        ledger=hosting_ledger(hosting.prices, on, worked),
+        replicas=replicas,
+        spare_replicas=option.spare_replicas,
+        requests=workload.requests,
+        hosted_requests=workload.requests,
+        accepted=workload.requests * option.success_fraction,
+        attainment_fraction=held,
+    )

@@ -1,0 +1,81 @@
+"""The whole question in numbers, and every option's outcome; what-if questions change it and ask again."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from planner.core.api import api_bill
+from planner.core.demand import Workload
+from planner.core.hosting import hosting_prices
+from planner.core.hybrid import hybrid_outcome
+from planner.core.outcome import Api, Hosting, Outcome, api_outcome, hosting_outcome
+from planner.schema.options import ApiOption, HostingOption
+
+
+@dataclass(frozen=True)
+class Question:
+    """Traffic, options and terms.
+
+    Attributes:
+        workload: requests by month, and their shape.
+        hosting: hosting options, in the scenario's order.
+        api: API options, in the scenario's order.
+        list_usd_per_request: list price of the mean request at each API option in month 1 [USD].
+        attainment_fraction: share of requests that must be in hours that hold.
+        rate_fraction_per_year: price of capital [fraction/year].
+        hybrids_are_allowed: whether an API may serve a part.
+    """
+
+    workload: Workload
+    hosting: tuple[Hosting, ...]
+    api: tuple[Api, ...]
+    list_usd_per_request: tuple[float, ...]
+    attainment_fraction: float
+    rate_fraction_per_year: float
+    hybrids_are_allowed: bool
+
+    def outcomes(self) -> list[Outcome]:
+        """Every option: hosting, then APIs, then the hybrids that exist.
+
+        Raises:
+            InputError: an option would need more replicas than anybody has.
+        """
+        hosted = [hosting_outcome(hosting, self.workload, self.attainment_fraction) for hosting in self.hosting]
+        rented = [api_outcome(api, self.workload) for api in self.api]
+        if not self.hybrids_are_allowed:
+            return hosted + rented
+        hybrids = [
+            hybrid_outcome(hosting, api, self.workload, self.rate_fraction_per_year)
+            for hosting in self.hosting
+            for api in self.api
+        ]
+        return hosted + rented + [hybrid for hybrid in hybrids if hybrid is not None]
+
+    def at_volume(self, requests_per_month: float) -> Self:
+        """The same question with another volume in month 1 [requests/month]; growth and shape stay."""
+        level = float(self.workload.requests[0])
+        if level > 0:
+            return replace(self, workload=self.workload.scaled(requests_per_month / level))
+        # Nothing grows from zero, so another level is taken to be flat.
+        flat = np.full(self.workload.requests.size, requests_per_month)
+        return replace(self, workload=Workload(flat, self.workload.shape))
+
+    def at_api_prices(self, factor: float) -> Self:
+        """The same question with every API's token prices multiplied."""
+        months = self.workload.requests.size
+        api = tuple(
+            replace(api, bill=api_bill(api.option, usd, months, factor))
+            for api, usd in zip(self.api, self.list_usd_per_request, strict=True)
+        )
+        return replace(self, api=api)
+
+
+def priced_hosting(option: HostingOption, capacity_requests_per_s: float, months: int, changes: float) -> Hosting:
+    """A hosting option ready to be asked; `changes` are model changes per year [changes/year]."""
+    return Hosting(option, hosting_prices(option, months, changes), capacity_requests_per_s)
+
+
+def priced_api(option: ApiOption, list_usd_per_request: float, months: int) -> Api:
+    """An API option ready to be asked."""
+    return Api(option, api_bill(option, list_usd_per_request, months))
