@@ -28,7 +28,7 @@ class VolumeScan:
     Attributes:
         requests_per_month: volumes of month 1, ascending [requests/month], shape (volumes,).
         outcomes: every option's outcome at each volume.
-        cheaper: volumes at which hosting or a hybrid is cheaper, as (low, high); high is infinite where no end was found.
+        cheaper: volumes at which hosting or a hybrid is cheaper, as (low, high); high infinite: no end was found.
     """
 
     requests_per_month: Array

@@ -138,7 +138,7 @@ def _cheapest_path(cost_usd: Array, bought_usd: Array, only_grows: bool) -> Coun
         only_grows: whether a replica, once there, stays; else months are independent.
     """
     if not only_grows:
-        return np.argmin(cost_usd, axis=1)
+        return np.asarray(np.argmin(cost_usd, axis=1))
     months, counts = cost_usd.shape
     replicas = np.arange(counts)
     came_from = np.empty((months, counts), dtype=np.int64)

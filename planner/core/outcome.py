@@ -67,7 +67,7 @@ class Outcome:
     @property
     def cash_usd(self) -> Array:
         """Nominal cash at the end of months 0…H [USD], shape (months + 1,)."""
-        return np.sum(list(self.ledger.values()), axis=0)
+        return np.asarray(np.sum(list(self.ledger.values()), axis=0))
 
     @property
     def hosted_fraction(self) -> float | None:
