@@ -43,11 +43,12 @@ def catalog_version() -> str:
 def _from_catalog(provider_id: str, model_id: str, as_of: datetime.date) -> TokenPrices:
     from genai_prices import data_snapshot  # noqa: PLC0415 - see above
 
-    providers = {provider.id: provider for provider in data_snapshot.get_snapshot().providers}
+    snapshot = data_snapshot.get_snapshot()
+    providers = {provider.id: provider for provider in snapshot.providers}
     if provider_id not in providers:
         raise InputError("provider", f"is not in {catalog_version()}; nearest: {_nearest(provider_id, providers)}")
     provider = providers[provider_id]
-    model = provider.find_model(model_id)
+    model = provider.find_model(model_id, all_providers=snapshot.providers)
     if model is None:
         models = [model.id for model in provider.models]
         raise InputError(
@@ -58,12 +59,12 @@ def _from_catalog(provider_id: str, model_id: str, as_of: datetime.date) -> Toke
     listed, output = _tiered(prices.input_mtok), _tiered(prices.output_mtok)
     if listed is None or output is None or listed.base_usd_per_mtok + output.base_usd_per_mtok == 0:
         raise InputError("model", f"{catalog_version()} has no price per token for {model.id}; state the figures")
-    per_thousand_requests = prices.requests_kcount
+    per_thousand_requests = _tiered(prices.requests_kcount)
     return TokenPrices(
         listed,
         _tiered(prices.cache_read_mtok) or listed,
         output,
-        0.0 if per_thousand_requests is None else float(per_thousand_requests) / 1000,
+        0.0 if per_thousand_requests is None else per_thousand_requests.base_usd_per_mtok / 1000,
     )
 
 
