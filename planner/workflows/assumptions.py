@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -102,7 +103,7 @@ def _leaves(
             continue
         if key == "shape" and value is None:
             value = loaded.scenario.traffic.shape_name
-        where = "left out" if left_out else f"{loaded.document.file}:{loaded.document.place((*loc, key))[0]}"
+        where = "left out" if left_out else f"{Path(loaded.document.file).name}:{loaded.document.place((*loc, key))[0]}"
         basis: Basis = "default" if left_out else "assumed"
         unit = unit_of(f"{prefix}{key}", loaded.scenario.currency)
         yield _with_price_source(
