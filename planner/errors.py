@@ -51,3 +51,7 @@ class EnvironmentLackingError(PlannerError):
     """Something outside the input is lacking: a server, a package, room on the disk."""
 
     exit_code = 3
+
+
+class UsageError(PlannerError):
+    """The command line asks for something that does not exist."""

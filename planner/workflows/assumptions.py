@@ -95,7 +95,7 @@ def _leaves(
 ) -> Iterator[Assumption]:
     for key in type(model).model_fields:
         value: Any = getattr(model, key)
-        if key in _NOT_A_NUMBER_TO_DEFEND or key in skip or value is None and key not in ("shape",):
+        if key in _NOT_A_NUMBER_TO_DEFEND or key in skip or (value is None and key not in ("shape",)):
             continue
         left_out = is_default or key not in model.model_fields_set
         if isinstance(value, BaseModel):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from planner.errors import InputFileError, Problem
+from planner.errors import UsageError
 from planner.schema.plan import Plan
 from planner.store.documents import load_document
 from planner.store.plans import read_plan
@@ -21,10 +21,10 @@ def make_report(path: Path, format_: str) -> tuple[Plan, str]:
 
     Raises:
         InputFileError: every mistake of the file.
+        UsageError: there is no such format.
     """
     if format_ not in FORMATS:
-        message = f"--format {format_}: not in this version; allowed: {', '.join(FORMATS)}"
-        raise InputFileError([Problem(str(path), 0, 0, "", message)])
+        raise UsageError(f"--format {format_}: not in this version; allowed: {', '.join(FORMATS)}")
     plan = plan_of(path)
     return plan, _renderer(format_)(plan)
 

@@ -1,0 +1,38 @@
+"""`planner plan`: the decision."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from planner.cli.options import Json, Quiet, Seed
+
+
+def plan(
+    scenario: Annotated[Path, typer.Argument(help="A planner.scenario file.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Where to write the plan [default: SCENARIO.plan.json].")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    seed: Seed = 0,
+) -> None:
+    """Decide: host, API, hybrid, or not enough evidence; writes SCENARIO.plan.json.
+
+    With --json, prints the plan and writes it only where -o says.
+
+    Example: planner plan scenarios/steady-high-volume.yaml
+    """
+    from planner.report.summary import summary
+    from planner.store.files import write_text
+    from planner.store.plans import plan_json
+    from planner.workflows.plan import make_plan
+
+    result = make_plan(scenario)
+    text = plan_json(result)
+    destination = out if json or out is not None else Path(f"{scenario.stem}.plan.json")
+    if destination is not None:
+        write_text(destination, text)
+        if not quiet:
+            typer.echo(f"wrote {destination}", err=True)
+    typer.echo(text if json else summary(result), nl=False)

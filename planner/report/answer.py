@@ -1,0 +1,183 @@
+"""The answer box: what to do, what it saves, how sure that is and until when it holds."""
+
+from dataclasses import dataclass
+
+from planner.report import figures
+from planner.report.blocks import Fact
+from planner.schema.plan import Assumption, Distribution, Option, Plan
+
+CHOICE_WORDS = {"host": "HOST", "api": "API", "hybrid": "HYBRID", "abstain": "NOT ENOUGH EVIDENCE"}
+GRADE_WORDS = {
+    "decision": "Decision: the figures can carry one",
+    "unverified": "Unverified: a decision only once the points below are checked",
+    "example": "Example: an illustration, not a basis for spending",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the first screen says."""
+
+    choice: str
+    option: str
+    style: str
+    """The choice as in the plan, for colours."""
+    sentence: str
+    facts: tuple[Fact, ...]
+    reasons: tuple[str, ...]
+    grade: str
+    grade_because: tuple[str, ...]
+
+
+def build_answer(plan: Plan, cash_anchors: dict[str, str], assumption_anchors: list[str]) -> Answer:
+    """The answer box of a plan; anchors say where its figures come from."""
+    verdict = plan.verdict
+    chosen = next((option for option in plan.options if option.name == verdict.option), None)
+    facts = [
+        *(_cost_facts(plan, chosen, cash_anchors) if chosen else _leading_facts(plan, cash_anchors)),
+        _break_even_fact(plan),
+        Fact("Decide again on", figures.day(verdict.decide_again_on), link="assumptions"),
+        _price_age_fact(plan, assumption_anchors),
+    ]
+    if has_doubt(plan) and verdict.probability_best is not None:
+        facts.insert(2, Fact("Probability of being cheapest", figures.percent(verdict.probability_best), link="doubt"))
+    return Answer(
+        choice=CHOICE_WORDS[verdict.choice],
+        option=chosen.name if chosen else "",
+        style=verdict.choice,
+        sentence=_sentence(plan, chosen),
+        facts=tuple(facts),
+        reasons=tuple(verdict.reasons),
+        grade=GRADE_WORDS[verdict.grade],
+        grade_because=tuple(verdict.grade_because),
+    )
+
+
+def has_doubt(plan: Plan) -> bool:
+    """Whether any input states a doubt: without one, all quantiles of a cost are the same."""
+    return any(option.npv_cost_usd.p10 != option.npv_cost_usd.p90 for option in plan.options)
+
+
+def spread(amount: Distribution | None, currency: str, scale: float = 1.0) -> str:
+    """A mean, with its P10 to P90 where there is doubt."""
+    if amount is None:
+        return figures.UNDEFINED
+    text = figures.money(amount.mean * scale, currency)
+    if amount.p10 == amount.p90:
+        return text
+    return f"{text} ({figures.money(amount.p10 * scale, currency)} to {figures.money(amount.p90 * scale, currency)})"
+
+
+def volume_ranges(plan: Plan) -> str:
+    """The volumes at which hosting or a hybrid is cheaper, in words."""
+    even, scanned = plan.break_even, plan.break_even.scanned_requests_per_month
+    if scanned is None:
+        return "There was nothing to compare."
+    if not even.requests_per_month:
+        return f"None between {figures.count(scanned[0])} and {figures.volume(scanned[1])}."
+    parts = []
+    for low, high in even.requests_per_month:
+        start = figures.count(low) + (" (the lowest looked at)" if low <= scanned[0] else "")
+        end = f"up; no end was found up to {figures.count(scanned[1])}" if high is None else f"to {figures.count(high)}"
+        parts.append(f"from {start} {end}")
+    joined = ", and ".join(parts)
+    return joined[:1].upper() + joined[1:] + " requests/month."
+
+
+def cheapest(options: list[Option]) -> Option | None:
+    """The feasible option whose accepted answers cost least; by present value where there are none."""
+    feasible = [option for option in options if option.is_feasible]
+    return min(feasible, key=_rank, default=None)
+
+
+def _rank(option: Option) -> tuple[float, float]:
+    success = option.cost_per_success_usd
+    return (float("inf") if success is None else success.mean, option.npv_cost_usd.mean)
+
+
+def _sentence(plan: Plan, chosen: Option | None) -> str:
+    if chosen is None:
+        return "No option is recommended. What stands in the way is listed below."
+    return {
+        "host": f"Serve the traffic on your own machines: {chosen.name}.",
+        "api": f"Pay by the token: {chosen.name}.",
+        "hybrid": f"Own the base load and send the peaks to an API: {chosen.name}.",
+    }[chosen.kind]
+
+
+def _cost_facts(plan: Plan, chosen: Option, cash_anchors: dict[str, str]) -> list[Fact]:
+    currency, months = plan.scenario.currency, plan.scenario.horizon_months
+    anchor = cash_anchors[chosen.name]
+    facts = [
+        Fact("Monthly cost, level", spread(chosen.monthly_cost_usd, currency), "same present value", anchor),
+        Fact(f"Present value over {months} months", spread(chosen.npv_cost_usd, currency), "all costs (NPV)", anchor),
+    ]
+    rival = cheapest([option for option in plan.options if option.kind != chosen.kind])
+    if rival:
+        saved_usd = rival.monthly_cost_usd.mean - chosen.monthly_cost_usd.mean
+        npv_saved_usd = rival.npv_cost_usd.mean - chosen.npv_cost_usd.mean
+        detail = f"the best of another kind; {_saving(npv_saved_usd, currency)} over {months} months, present value"
+        facts.append(Fact(f"Against {rival.name}", _saving(saved_usd, currency, "/month"), detail, "options"))
+    else:
+        facts.append(Fact("Against another kind", "no other kind is feasible", link="options"))
+    if plan.current:
+        saved_usd = plan.current.monthly_cost_usd - chosen.monthly_cost_usd.mean
+        paid = f"{figures.money(plan.current.monthly_cost_usd, currency)}/month"
+        detail = f"{plan.current.option}: {paid}" if plan.current.option else f"{paid} is paid today"
+        facts.append(Fact("Against what is paid today", _saving(saved_usd, currency, "/month"), detail, "paid-today"))
+    return facts
+
+
+def _leading_facts(plan: Plan, cash_anchors: dict[str, str]) -> list[Fact]:
+    """Where nothing is chosen: the best of each kind, side by side."""
+    currency, facts = plan.scenario.currency, []
+    for kind, label in (("host", "Best hosting"), ("hybrid", "Best hybrid"), ("api", "Best API")):
+        best = cheapest([option for option in plan.options if option.kind == kind])
+        if best:
+            value = f"{spread(best.monthly_cost_usd, currency)}/month"
+            facts.append(Fact(f"{label}, not chosen", value, best.name, cash_anchors[best.name]))
+    if plan.current:
+        paid = f"{figures.money(plan.current.monthly_cost_usd, currency)}/month"
+        facts.append(Fact("Paid today", paid, plan.current.option or "", "paid-today"))
+    return facts
+
+
+def _saving(amount: float, currency: str, per: str = "") -> str:
+    if round(amount, 2) == 0:
+        return "costs the same"
+    text = figures.money(abs(amount), currency) + per
+    return f"saves {text}" if amount > 0 else f"costs {text} more"
+
+
+def _break_even_fact(plan: Plan) -> Fact:
+    now = plan.break_even.now_requests_per_month
+    ranges = plan.break_even.requests_per_month
+    where = f"You are at {figures.volume(now)}"
+    if any(low <= now and (high is None or now <= high) for low, high in ranges):
+        where += ", within that range."
+    elif now > 0 and any(low > now for low, _ in ranges):
+        above = min(low for low, _ in ranges if low > now)
+        where += f"; the next range begins at {figures.count(above / now)} times that."
+    else:
+        where += "."
+    return Fact("Hosting or a hybrid is cheaper", volume_ranges(plan), where, "volume")
+
+
+def _price_age_fact(plan: Plan, assumption_anchors: list[str]) -> Fact:
+    """The oldest dated price, and how many carry no date."""
+    prices = [
+        (price, anchor)
+        for price, anchor in zip(plan.assumptions, assumption_anchors, strict=True)
+        if _is_price(price, plan.scenario.currency)
+    ]
+    undated = sum(price.age_days is None for price, _ in prices)
+    detail = f"{undated} of {len(prices)} prices carry no date" if undated else ""
+    dated = [(price.age_days, price.id, anchor) for price, anchor in prices if price.age_days is not None]
+    if not dated:
+        return Fact("Oldest price", "no price carries a date", detail, "assumptions")
+    age_days, name, anchor = max(dated, key=lambda item: item[0])
+    return Fact("Oldest price", figures.days(age_days), "; ".join(filter(None, (name, detail))), anchor)
+
+
+def _is_price(assumption: Assumption, currency: str) -> bool:
+    return assumption.unit.partition("/")[0] == currency and assumption.basis != "default"

@@ -1,0 +1,212 @@
+"""The report's tables, apart from the cash flows: gates, options, volumes, doubt, switch points, assumptions."""
+
+from planner.report import figures
+from planner.report.answer import has_doubt, spread
+from planner.report.blocks import Row, Table, slug, unique
+from planner.schema.plan import Assumption, Option, Plan
+from planner.units import unit_of
+
+KIND_WORDS = {"host": "host", "api": "API", "hybrid": "hybrid"}
+_GATE_RESULTS = {"pass": "pass", "fail": "FAIL", "unknown": "unknown", "not_asked": "not asked"}
+_GATE_EFFECTS = {
+    "must_host": "hosting is required",
+    "must_not_host": "hosting is ruled out",
+    "warns": "a warning",
+    "none": "none",
+}
+_BASES = {
+    "measured": ("Measured", "observed on the machine or the traffic itself"),
+    "quoted": ("Quoted", "offered to or paid by you"),
+    "list": ("List prices", "published by the seller"),
+    "estimated": ("Estimated", "computed from other data, not observed"),
+    "emulated": ("Emulated", "from a stand-in for the real machine"),
+    "assumed": ("Assumed", "stated in the scenario without evidence"),
+    "default": ("Defaults", "left out of the scenario; the program's own value"),
+}
+_CURVE_ROWS = 9
+
+
+def gates_table(plan: Plan) -> Table:
+    """Requirements that can decide before any cost is looked at."""
+    rows = tuple(
+        Row((gate.name.replace("_", " "), _GATE_RESULTS[gate.result], _GATE_EFFECTS[gate.effect], gate.because))
+        for gate in plan.gates
+    )
+    return Table("gates", "Requirements", ("Requirement", "Result", "Effect here", "Because"), "llll", rows)
+
+
+def options_table(plan: Plan, cash_anchors: dict[str, str]) -> Table:
+    """What is paid today and every option, in identical columns."""
+    columns = (
+        "Option",
+        "Kind",
+        "Feasible",
+        "Replicas, first → last month",
+        "Hosted",
+        "Monthly cost, level",
+        f"Present value, {plan.scenario.horizon_months} months",
+        "Per 1,000 accepted answers",
+        "Per million tokens",
+        "Service level reached",
+    )
+    today = _today_row(plan, len(columns))
+    rows = [_option_row(plan, option, cash_anchors[option.name]) for option in plan.options]
+    notes = ["Monthly cost is the level payment of the same present value. Undefined: nothing to divide by."]
+    if has_doubt(plan):
+        notes.append("In brackets: from the 10th to the 90th percentile.")
+    return Table("options", "All options", columns, "lllrrrrrrr", (*today, *rows), tuple(notes))
+
+
+def curve_table(plan: Plan) -> Table | None:
+    """The chart's numbers at a few volumes."""
+    if plan.curves is None:
+        return None
+    volumes = plan.curves.requests_per_month
+    step = max(1, -(-len(volumes) // _CURVE_ROWS))
+    picked = range(0, len(volumes), step)
+    rows = tuple(
+        Row(
+            (
+                figures.count(volumes[at]),
+                *(
+                    figures.per_thousand(curve.cost_per_success_usd[at], plan.scenario.currency)
+                    for curve in plan.curves.options
+                ),
+            )
+        )
+        for at in picked
+    )
+    names = tuple(curve.name for curve in plan.curves.options)
+    caption = "Cost per 1,000 accepted answers at other volumes"
+    return Table(
+        "volume-table", caption, ("Requests/month", *names), "r" * (len(names) + 1), rows, is_open=False
+    )
+
+
+def doubt_table(plan: Plan) -> Table | None:
+    """How likely each option is to be the cheapest; only where an input states a doubt."""
+    if not has_doubt(plan):
+        return None
+    rows = tuple(
+        Row((name, figures.percent(probability), _money_or_none(plan, plan.risk.expected_regret_usd.get(name))))
+        for name, probability in plan.risk.probability_best.items()
+    )
+    knowing = [
+        f"Knowing {name} for certain would be worth {figures.money(worth, plan.scenario.currency)}."
+        for name, worth in sorted(plan.risk.evppi_usd.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    everything = f"Knowing everything for certain would be worth {figures.money(plan.risk.evpi_usd, plan.scenario.currency)}."
+    columns = ("Option", "Probability of being cheapest", "Expected regret, present value")
+    return Table("doubt", "What the stated doubt does", columns, "lrr", rows, (everything, *knowing))
+
+
+def flips_table(plan: Plan, links: dict[str, str]) -> Table:
+    """Inputs whose change would make another choice the cheapest, the nearest first."""
+    units = {assumption.id: assumption.unit for assumption in plan.assumptions}
+    currency = plan.scenario.currency
+    rows = []
+    for flip in sorted(plan.flips, key=lambda flip: (_distance(flip.now, flip.flips_at), flip.input)):
+        unit = units.get(flip.input, unit_of(flip.input, currency))
+        moved = figures.change(flip.flips_at / flip.now - 1) if flip.now else figures.NONE
+        cells = (
+            flip.input,
+            figures.quantity(flip.now, unit, currency),
+            figures.quantity(flip.flips_at, unit, currency),
+            moved,
+            KIND_WORDS[flip.to],
+        )
+        rows.append(Row(cells, link=links.get(flip.input, "")))
+    return Table("flips", "Switch points", ("Input", "Now", "Switches at", "Change", "Then cheapest"), "lrrrl", tuple(rows))
+
+
+def assumption_anchors(plan: Plan) -> list[str]:
+    """One anchor for each assumption, in their order."""
+    return unique([slug("a", assumption.id) for assumption in plan.assumptions])
+
+
+def assumption_tables(plan: Plan, anchors: list[str]) -> tuple[Table, ...]:
+    """The register, a table for each basis so that what is measured and what is assumed stay apart."""
+    columns = ("Assumption", "Value", "Basis", "Source", "As of", "Age", "Expires", "Used by")
+    tables = []
+    for basis, (label, meaning) in _BASES.items():
+        rows = tuple(
+            _assumption_row(assumption, anchor, plan.scenario.currency)
+            for assumption, anchor in zip(plan.assumptions, anchors, strict=True)
+            if assumption.basis == basis
+        )
+        if rows:
+            caption = f"{label} ({len(rows)}): {meaning}"
+            tables.append(Table(f"basis-{basis}", caption, columns, "lrlllrll", rows, is_open=False))
+    return tuple(tables)
+
+
+def _today_row(plan: Plan, columns: int) -> list[Row]:
+    if plan.current is None:
+        return []
+    cells = [figures.NONE] * columns
+    cells[0] = "What is paid today"
+    cells[5] = figures.money(plan.current.monthly_cost_usd, plan.scenario.currency)
+    tags = (plan.current.option,) if plan.current.option else ()
+    return [Row(tuple(cells), anchor="paid-today", tags=tags, style="muted")]
+
+
+def _option_row(plan: Plan, option: Option, anchor: str) -> Row:
+    currency, is_chosen = plan.scenario.currency, option.name == plan.verdict.option
+    is_current = plan.current is not None and plan.current.option == option.name
+    per_mtok = option.cost_per_mtok_usd
+    cells = (
+        option.name,
+        KIND_WORDS[option.kind],
+        "yes" if option.is_feasible else "no: " + ("; ".join(option.infeasible_because) or "no reason given"),
+        _replicas(option),
+        figures.percent(option.hosted_fraction),
+        spread(option.monthly_cost_usd, currency),
+        spread(option.npv_cost_usd, currency),
+        spread(option.cost_per_success_usd, currency, scale=1000),
+        figures.money(per_mtok, currency),
+        _service_level(option),
+    )
+    tags = tuple(tag for tag, applies in (("chosen", is_chosen), ("paid today", is_current)) if applies)
+    style = "chosen" if is_chosen else "" if option.is_feasible else "muted"
+    return Row(cells, link=anchor, tags=tags, style=style)
+
+
+def _replicas(option: Option) -> str:
+    first, last, spare = option.replicas.first_month, option.replicas.last_month, option.replicas.spare
+    if option.kind == "api":
+        return figures.NONE
+    return f"{first:,} → {last:,}" + (f" + {spare:,} spare" if spare else "")
+
+
+def _service_level(option: Option) -> str:
+    slo = option.slo
+    if slo.attainment_fraction is None:
+        return "not known"
+    latencies = [
+        f"{label} p95 {value:.3g} s"
+        for label, value in (("TTFT", slo.ttft_p95_s), ("TPOT", slo.tpot_p95_s))
+        if value is not None
+    ]
+    return figures.percent(slo.attainment_fraction) + (f" ({', '.join(latencies)})" if latencies else "")
+
+
+def _assumption_row(assumption: Assumption, anchor: str, currency: str) -> Row:
+    cells = (
+        assumption.id,
+        figures.quantity(assumption.value, assumption.unit, currency),
+        assumption.basis,
+        assumption.source or figures.NONE,
+        figures.day(assumption.as_of),
+        figures.days(assumption.age_days),
+        figures.day(assumption.expires_on),
+        ", ".join(assumption.used_by) or figures.NONE,
+    )
+    return Row(cells, anchor=anchor)
+
+
+def _money_or_none(plan: Plan, value: float | None) -> str:
+    return figures.NONE if value is None else figures.money(value, plan.scenario.currency)
+
+
+def _distance(now: float, then: float) -> float:
+    return abs(then / now - 1) if now else float("inf")

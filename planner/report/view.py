@@ -1,0 +1,120 @@
+"""The report as text and tables, the same for HTML and Markdown."""
+
+from dataclasses import dataclass
+
+from planner.report import figures
+from planner.report.answer import Answer, build_answer, has_doubt, volume_ranges
+from planner.report.blocks import Fact, Table, map_text, plain
+from planner.report.cash import cash_flow_anchors, cash_flow_tables
+from planner.report.tables import (
+    assumption_anchors,
+    assumption_tables,
+    curve_table,
+    doubt_table,
+    flips_table,
+    gates_table,
+    options_table,
+)
+from planner.schema.plan import Plan
+
+_LIMITS = (
+    "Taxes, and what depreciation saves of them, are not modelled; costs are cash before tax.",
+    "Lead times of hardware and contracts are not modelled: a replica bought for a month is there at its start.",
+    "Failures beyond the stated spares, staff turnover and a change of the model's quality are not modelled.",
+    "Costs that the scenario leaves out count as 0 and stand under the defaults of the assumptions.",
+)
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything that a report shows, in its order."""
+
+    title: str
+    scenario: tuple[Fact, ...]
+    notices: tuple[str, ...]
+    """What a reader must know of the capacity behind the figures."""
+    answer: Answer
+    limits: tuple[str, ...]
+    warnings: tuple[str, ...]
+    gates: Table
+    options: Table
+    volume_text: tuple[str, ...]
+    chart_alt: str
+    curve: Table | None
+    cash_flows: tuple[Table, ...]
+    flips: Table
+    api_price: str
+    doubt: Table | None
+    doubt_text: str
+    assumptions: tuple[Table, ...]
+    history: tuple[str, ...]
+
+
+def build_view(plan: Plan) -> View:
+    """The report of a plan. The same plan gives the same text."""
+    cash_anchors, anchors = cash_flow_anchors(plan), assumption_anchors(plan)
+    links = dict(zip((assumption.id for assumption in plan.assumptions), anchors, strict=True))
+    view = View(
+        title=plan.scenario.name,
+        scenario=_scenario_facts(plan),
+        notices=tuple(because for because in plan.verdict.grade_because if "capacity" in because.lower()),
+        answer=build_answer(plan, cash_anchors, anchors),
+        limits=_LIMITS,
+        warnings=tuple(plan.warnings),
+        gates=gates_table(plan),
+        options=options_table(plan, cash_anchors),
+        volume_text=_volume_text(plan),
+        chart_alt=_chart_alt(plan),
+        curve=curve_table(plan),
+        cash_flows=cash_flow_tables(plan, cash_anchors),
+        flips=flips_table(plan, links),
+        api_price=_api_price(plan),
+        doubt=doubt_table(plan),
+        doubt_text="" if has_doubt(plan) else "No input states a doubt, so no probability is shown.",
+        assumptions=assumption_tables(plan, anchors),
+        history=tuple(plan.scenario.history),
+    )
+    return map_text(view, plain)
+
+
+def _scenario_facts(plan: Plan) -> tuple[Fact, ...]:
+    scenario = plan.scenario
+    return (
+        Fact("As of", figures.day(scenario.as_of)),
+        Fact("Horizon", f"{scenario.horizon_months} months"),
+        Fact("Discount rate", f"{figures.percent(scenario.discount_rate_fraction_per_year)} per year"),
+        Fact("Currency", scenario.currency),
+        Fact("Scenario file (SHA-256)", scenario.sha256),
+    )
+
+
+def _volume_text(plan: Plan) -> tuple[str, ...]:
+    even = plan.break_even
+    text = [f"Hosting or a hybrid is cheaper: {volume_ranges(plan)}"]
+    text.append(f"You are at {figures.volume(even.now_requests_per_month)}, the volume of month 1.")
+    if even.scanned_requests_per_month is not None:
+        low, high = even.scanned_requests_per_month
+        text.append(f"Looked at: {figures.count(low)} to {figures.volume(high)}.")
+    if plan.curves is None:
+        text.append("There is no chart, since there are no other volumes to show.")
+    return tuple(text)
+
+
+def _chart_alt(plan: Plan) -> str:
+    if plan.curves is None:
+        return ""
+    names = ", ".join(curve.name for curve in plan.curves.options)
+    return f"Chart of cost per 1,000 accepted answers against requests per month: {names}. " + " ".join(_volume_text(plan))
+
+
+def _api_price(plan: Plan) -> str:
+    fraction = plan.break_even.api_price_change_fraction
+    if fraction is None:
+        return "No change of the API prices makes the best API option cost as much as the best other option."
+    if fraction == 0:
+        return "At today's API prices the best API option costs as much as the best other option."
+    verb = "fall" if fraction < 0 else "rise"
+    return (
+        f"All API prices would have to {verb} by {figures.percent(abs(fraction))} "
+        "for the best API option to cost as much as the best other option."
+    )
