@@ -74,10 +74,10 @@ def unique(anchors: list[str]) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """Text on one line without control characters or such as turn the direction of reading.
+    r"""Text on one line without control characters or such as turn the direction of reading.
 
     Example:
-        >>> plain("two\\nlines\\u202e")
+        >>> plain("two\nlines\u202e")
         'two lines'
     """
     return " ".join("".join(sign for sign in text if _is_visible(sign)).split())

@@ -69,7 +69,9 @@ def _check(option: Option) -> str:
     if max(gaps, default=0.0) < _TOLERANCE_USD:
         return "Every month's lines add up to its total to the cent; sums are taken before rounding."
     worst = option.cash_flow[gaps.index(max(gaps))]
-    return f"WARNING: the lines do not add up to the total; the gap is widest in month {worst.month} ({max(gaps):,.2f})."
+    return (
+        f"WARNING: the lines do not add up to the total; the gap is widest in month {worst.month} ({max(gaps):,.2f})."
+    )
 
 
 def _line_label(line: str) -> str:

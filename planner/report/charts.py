@@ -118,15 +118,24 @@ def _lines(plan: Plan, curves: list[Curve], points: list[dict[str, Any]], size: 
             "x": {"field": "volume"},
             "y": {"field": "cost"},
             "color": {
-                "field": "option", "type": "nominal", "sort": None, "legend": legend,
+                "field": "option",
+                "type": "nominal",
+                "sort": None,
+                "legend": legend,
                 "scale": {"domain": names, "range": colours},
             },
             "strokeDash": {
-                "field": "option", "type": "nominal", "sort": None, "legend": legend,
+                "field": "option",
+                "type": "nominal",
+                "sort": None,
+                "legend": legend,
                 "scale": {"domain": names, "range": dashes},
             },
             "strokeWidth": {
-                "field": "option", "type": "nominal", "sort": None, "legend": None,
+                "field": "option",
+                "type": "nominal",
+                "sort": None,
+                "legend": None,
                 "scale": {"domain": names, "range": widths},
             },
         },
@@ -151,8 +160,15 @@ def _band(plan: Plan, x_domain: list[float], size: Size) -> dict[str, Any]:
     return {
         "data": {"values": bands},
         "layer": [
-            {**shape, "encoding": {"x": {"field": "from"}, "x2": {"field": "to"}, "y": {"value": 0},
-                                   "y2": {"value": size.height}}},
+            {
+                **shape,
+                "encoding": {
+                    "x": {"field": "from"},
+                    "x2": {"field": "to"},
+                    "y": {"value": 0},
+                    "y2": {"value": size.height},
+                },
+            },
             text,
         ],
     }

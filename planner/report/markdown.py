@@ -28,11 +28,11 @@ def render_markdown(plan: Plan) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Text that Markdown shows as it stands, in a paragraph or in the cell of a table.
+    r"""Text that Markdown shows as it stands, in a paragraph or in the cell of a table.
 
     Example:
         >>> print(escape_markdown("a|b `c` <script> usd_per_month 1_000 *x*"))
-        a\\|b \\`c\\` &lt;script&gt; usd_per_month 1_000 \\*x\\*
+        a\|b \`c\` &lt;script&gt; usd_per_month 1_000 \*x\*
     """
     one_line = " ".join(text.split())
     escaped = _SPECIAL.sub(lambda match: "\\" + match.group(), one_line)

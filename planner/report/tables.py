@@ -78,9 +78,7 @@ def curve_table(plan: Plan) -> Table | None:
     )
     names = tuple(curve.name for curve in plan.curves.options)
     caption = "Cost per 1,000 accepted answers at other volumes"
-    return Table(
-        "volume-table", caption, ("Requests/month", *names), "r" * (len(names) + 1), rows, is_open=False
-    )
+    return Table("volume-table", caption, ("Requests/month", *names), "r" * (len(names) + 1), rows, is_open=False)
 
 
 def doubt_table(plan: Plan) -> Table | None:
@@ -95,7 +93,9 @@ def doubt_table(plan: Plan) -> Table | None:
         f"Knowing {name} for certain would be worth {figures.money(worth, plan.scenario.currency)}."
         for name, worth in sorted(plan.risk.evppi_usd.items(), key=lambda item: (-item[1], item[0]))
     ]
-    everything = f"Knowing everything for certain would be worth {figures.money(plan.risk.evpi_usd, plan.scenario.currency)}."
+    everything = (
+        f"Knowing everything for certain would be worth {figures.money(plan.risk.evpi_usd, plan.scenario.currency)}."
+    )
     columns = ("Option", "Probability of being cheapest", "Expected regret, present value")
     return Table("doubt", "What the stated doubt does", columns, "lrr", rows, (everything, *knowing))
 
@@ -116,7 +116,9 @@ def flips_table(plan: Plan, links: dict[str, str]) -> Table:
             KIND_WORDS[flip.to],
         )
         rows.append(Row(cells, link=links.get(flip.input, "")))
-    return Table("flips", "Switch points", ("Input", "Now", "Switches at", "Change", "Then cheapest"), "lrrrl", tuple(rows))
+    return Table(
+        "flips", "Switch points", ("Input", "Now", "Switches at", "Change", "Then cheapest"), "lrrrl", tuple(rows)
+    )
 
 
 def assumption_anchors(plan: Plan) -> list[str]:

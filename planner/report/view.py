@@ -104,7 +104,9 @@ def _chart_alt(plan: Plan) -> str:
     if plan.curves is None:
         return ""
     names = ", ".join(curve.name for curve in plan.curves.options)
-    return f"Chart of cost per 1,000 accepted answers against requests per month: {names}. " + " ".join(_volume_text(plan))
+    return f"Chart of cost per 1,000 accepted answers against requests per month: {names}. " + " ".join(
+        _volume_text(plan)
+    )
 
 
 def _api_price(plan: Plan) -> str:

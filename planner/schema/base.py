@@ -80,8 +80,14 @@ def _day_from_iso(value: Any) -> Any:
 Day = Annotated[datetime.date, BeforeValidator(_day_from_iso)]
 """A day as YYYY-MM-DD."""
 
-Name = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^\S(.*\S)?$")]
+NAME_PATTERN = r"^\S(.*\S)?$"
+CURRENCY_PATTERN = r"^[A-Z]{3}$"
+
+Name = Annotated[str, Field(min_length=1, max_length=120, pattern=NAME_PATTERN)]
 """A name on one line, without blanks at its ends."""
+
+Currency = Annotated[str, Field(pattern=CURRENCY_PATTERN)]
+"""ISO 4217 code."""
 
 NonNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from planner.schema.base import Day, FileModel
 
+_FROM_LIST = Field(strict=False)  # JSON has no tuples
+
 Choice = Literal["host", "api", "hybrid"]
 Basis = Literal["measured", "quoted", "list", "assumed", "default", "emulated", "estimated"]
 
@@ -128,10 +130,10 @@ class CostCurves(FileModel):
 class BreakEven(FileModel):
     """Where the best hosting or hybrid option starts to beat the best API option."""
 
-    requests_per_month: list[Annotated[list[float | None], Field(min_length=2, max_length=2)]]
+    requests_per_month: list[Annotated[tuple[float, float | None], _FROM_LIST]]
     """Volumes of month 1 at which hosting or a hybrid is cheaper, as [low, high]; high null: no end was found."""
     now_requests_per_month: float
-    scanned_requests_per_month: Annotated[list[float], Field(min_length=2, max_length=2)] | None
+    scanned_requests_per_month: Annotated[tuple[float, float], _FROM_LIST] | None
     """The volumes looked at; null where there was nothing to compare."""
     api_price_change_fraction: float | None
     """Change of all API prices at which the best API option costs as much as the best other; null where none does."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from planner.schema.base import Day, FileModel, Name, NonNegative, RuledFileModel
+from planner.schema.base import Currency, Day, FileModel, Name, NonNegative, RuledFileModel
 from planner.schema.options import PriceBasis
 
 
@@ -66,6 +66,6 @@ class PriceBook(FileModel):
 
     schema_: Literal["planner.prices/1"] = Field(alias="schema")
     name: Name
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    currency: Currency
     api: list[ApiPriceRow] = []
     accelerators: list[AcceleratorPriceRow] = []

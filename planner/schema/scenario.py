@@ -9,6 +9,7 @@ from pydantic_core import CoreSchema
 
 from planner.schema.base import (
     Change,
+    Currency,
     Day,
     FileModel,
     Fraction,
@@ -185,7 +186,7 @@ class Scenario(RuledFileModel):
     name: Name
     as_of: Day
     """The day for which the plan is made; ages of prices are counted from it."""
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    currency: Currency
     """The one currency of every `_usd` field here; its ISO 4217 code."""
     horizon_months: Annotated[int, Field(ge=1, le=240)]
     """Months that the decision is for [months]."""

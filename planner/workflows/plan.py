@@ -181,9 +181,9 @@ def _current(scenario: Scenario, options: Sequence[Option]) -> CurrentCost | Non
 
 def _break_even(question: Question, scan: VolumeScan | None, price_change: float | None) -> BreakEven:
     return BreakEven(
-        requests_per_month=[[low, high if np.isfinite(high) else None] for low, high in scan.cheaper] if scan else [],
+        requests_per_month=[(low, high if np.isfinite(high) else None) for low, high in scan.cheaper] if scan else [],
         now_requests_per_month=float(question.workload.requests[0]),
-        scanned_requests_per_month=[float(scan.requests_per_month[0]), float(scan.requests_per_month[-1])]
+        scanned_requests_per_month=(float(scan.requests_per_month[0]), float(scan.requests_per_month[-1]))
         if scan
         else None,
         api_price_change_fraction=price_change,

@@ -14,9 +14,9 @@ from planner.core.requests import RequestSample, lognormal_lengths
 from planner.errors import InputError, InputFileError, Problem
 from planner.prices.catalog import CATALOG_CURRENCY, token_prices
 from planner.schema.scenario import Lengths, Scenario, Traffic
-from planner.store.documents import Document, load_document
+from planner.store.documents import Document, Loc, field_name, load_document
 from planner.store.history import History, read_history
-from planner.store.validate import field_name, read_model
+from planner.store.validate import read_model
 from planner.workflows.refusals import not_in_this_version
 
 
@@ -28,7 +28,7 @@ class LoadedScenario:
     scenario: Scenario
     history: History | None
 
-    def problem(self, loc: tuple[int | str, ...], message: str) -> Problem:
+    def problem(self, loc: Loc, message: str) -> Problem:
         """A problem at a place of the scenario file."""
         line, column = self.document.place(loc)
         return Problem(self.document.file, line, column, field_name(loc), message)
@@ -88,7 +88,9 @@ def ask(loaded: LoadedScenario) -> tuple[Question, RequestSample]:
 def requests_per_month(loaded: LoadedScenario) -> float:
     """Requests of month 1 [requests/month]."""
     stated = loaded.scenario.traffic.requests_per_month
-    return stated if loaded.history is None or stated is not None else loaded.history.requests_per_month
+    if stated is not None:
+        return stated
+    return 0.0 if loaded.history is None else loaded.history.requests_per_month
 
 
 def _shape(loaded: LoadedScenario) -> Shape:

@@ -4,10 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from planner.errors import Problem
-from planner.store.documents import Document
-from planner.store.validate import field_name
-
-Loc = tuple[int | str, ...]
+from planner.store.documents import Document, Loc, field_name
 
 _NOT_IN_THIS_VERSION = "not in this version"
 

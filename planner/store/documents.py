@@ -1,0 +1,258 @@
+"""YAML and JSON files as plain data, with the line and column of every field."""
+
+import datetime
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from planner.errors import InputFileError, Problem
+
+Loc = tuple[int | str, ...]
+"""Where a field is: keys and list positions from the top of the file."""
+Place = tuple[int, int]
+"""Line and column, counted from 1."""
+
+MAX_YAML_BYTES = 2**20
+"""People write YAML by hand; the parser is slow on more, and more is a mistake."""
+MAX_JSON_BYTES = 2**26
+MAX_DEPTH = 40
+
+_TOP = (1, 1)
+_TAG = "tag:yaml.org,2002:"
+_PLAIN_TAGS = {_TAG + kind for kind in ("str", "int", "float", "bool", "null", "timestamp", "map", "seq")}
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file that holds one mapping.
+
+    Attributes:
+        file: the file as the user named it.
+        data: its content: mappings, lists, strings, numbers, booleans, days, None.
+        sha256: of its bytes.
+    """
+
+    file: str
+    data: dict[str, Any]
+    sha256: str
+    text: str = field(repr=False)
+
+    def place(self, loc: Loc) -> Place:
+        """Line and column of a field's key, or of the nearest field around it that the file has."""
+        for length in range(len(loc), 0, -1):
+            if loc[:length] in self._places:
+                return self._places[loc[:length]]
+        return _TOP
+
+    @cached_property
+    def _places(self) -> dict[Loc, Place]:
+        # Only mistakes ask for places, and reading a large JSON file as YAML takes seconds.
+        try:
+            return _YamlReader(self.file, self.text).places
+        except InputFileError:
+            return {}
+
+
+def load_document(path: Path) -> Document:
+    """Reads a YAML file, or a JSON file where the name ends in .json.
+
+    Aliases, tags and merge keys are refused, since a file of a few bytes could unfold to gigabytes.
+
+    Raises:
+        InputFileError: the file is missing, too large or not in UTF-8; or every mistake of its syntax.
+    """
+    raw = read_bytes(path, MAX_JSON_BYTES if _is_json(path) else MAX_YAML_BYTES)
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        column = error.start - raw.rfind(b"\n", 0, error.start)
+        raise InputFileError([Problem(str(path), line, column, "", "is not UTF-8 text")]) from error
+    data = _read_json(str(path), text) if _is_json(path) else _YamlReader(str(path), text).data
+    return Document(str(path), data, hashlib.sha256(raw).hexdigest(), text)
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        InputFileError: there is no such file, it cannot be read, or it is larger than `most` bytes.
+    """
+
+    def refuse(message: str) -> InputFileError:
+        return InputFileError([Problem(str(path), 0, 0, "", message)])
+
+    try:
+        if path.is_dir():
+            raise refuse("is a folder, not a file")
+        if not path.exists():
+            raise refuse("no such file")
+        if not path.is_file():
+            raise refuse("is not a regular file")
+        with path.open("rb") as file:
+            raw = file.read(most + 1)
+    except (OSError, ValueError) as error:
+        raise refuse(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if len(raw) > most:
+        raise refuse(f"is larger than {most:,} bytes")
+    return raw
+
+
+def _is_json(path: Path) -> bool:
+    return path.suffix.lower() == ".json"
+
+
+def _read_json(file: str, text: str) -> dict[str, Any]:
+    has_twins = False
+
+    def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal has_twins
+        result = dict(pairs)
+        has_twins |= len(result) < len(pairs)
+        return result
+
+    try:
+        data = json.loads(text, object_pairs_hook=mapping)
+    except json.JSONDecodeError as error:
+        raise InputFileError([Problem(file, error.lineno, error.colno, "", f"is not JSON: {error.msg}")]) from error
+    except (ValueError, RecursionError) as error:
+        message = "is nested too deeply" if isinstance(error, RecursionError) else f"is not JSON: {error}"
+        raise InputFileError([Problem(file, *_TOP, "", message)]) from error
+    if has_twins or _depth(data) > MAX_DEPTH:
+        # JSON is YAML too, and that reader knows where each key stands.
+        _YamlReader(file, text)
+        raise InputFileError([Problem(file, *_TOP, "", "a key stands twice, or values are nested too deeply")])
+    if not isinstance(data, dict):
+        raise InputFileError(
+            [Problem(file, *_TOP, "", _needs_mapping("a list" if isinstance(data, list) else "a value"))]
+        )
+    return data
+
+
+def _depth(data: Any) -> int:
+    depth, level = 0, [data]
+    while level:
+        depth += 1
+        inner = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list))
+        level = [value for values in inner for value in values]
+    return depth
+
+
+def _needs_mapping(given: str) -> str:
+    return f"must be a mapping of fields that starts with `schema: planner.<kind>/<n>`; it is {given}"
+
+
+class _YamlReader:
+    """One pass over the nodes of a YAML text: data, places and every mistake."""
+
+    def __init__(self, file: str, text: str) -> None:
+        self.places: dict[Loc, Place] = {}
+        self._file = file
+        self._problems: list[Problem] = []
+        self._anchored: set[int] = set()
+        self._yaml = YAML(typ="safe", pure=True)
+        self.data: dict[str, Any] = {}
+        try:
+            root = self._compose(text)
+            if not isinstance(root, MappingNode):
+                given = "empty" if root is None else "a list" if isinstance(root, SequenceNode) else "a value"
+                self._refuse(_TOP, (), _needs_mapping(given))
+            else:
+                self.data = self._value(root, ())
+        except RecursionError:
+            self._refuse(_TOP, (), "is nested too deeply")
+        if self._problems:
+            raise InputFileError(self._problems)
+
+    def _compose(self, text: str) -> Node | None:
+        try:
+            return self._yaml.compose(text)  # type: ignore[no-any-return]
+        except YAMLError as error:
+            mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+            line, column = (mark.line + 1, mark.column + 1) if mark else _TOP
+            what = getattr(error, "problem", None) or getattr(error, "reason", None) or "not readable"
+        except (ValueError, TypeError, AttributeError, IndexError, AssertionError) as error:
+            # The parser itself trips over some malformed texts, such as a directive without a number.
+            (line, column), what = _TOP, str(error) or "not readable"
+        raise InputFileError([Problem(self._file, line, column, "", f"is not YAML: {what}")])
+
+    def _value(self, node: Node, loc: Loc) -> Any:
+        place = _place(node)
+        self.places.setdefault(loc, place)
+        if node.anchor and id(node) in self._anchored:
+            return None  # an alias, whose node is that of its anchor, which was refused before
+        if node.anchor:
+            self._anchored.add(id(node))
+            self._refuse(place, loc, "anchors and aliases (& and *) are not allowed; write the value out")
+            return None
+        if str(node.tag) not in _PLAIN_TAGS:
+            self._refuse(place, loc, f"tags are not allowed; given: {node.tag}")
+            return None
+        if len(loc) > MAX_DEPTH:
+            self._refuse(place, loc[:3], f"is nested more than {MAX_DEPTH} levels deep")
+            return None
+        if isinstance(node, MappingNode):
+            return self._mapping(node, loc)
+        if isinstance(node, SequenceNode):
+            return [self._value(item, (*loc, index)) for index, item in enumerate(node.value)]
+        return self._scalar(node, loc)
+
+    def _mapping(self, node: MappingNode, loc: Loc) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key, place, value in self._items(node, loc):
+            here = (*loc, key)
+            if key in result:
+                self._refuse(place, here, f"stands twice; the first is in line {self.places[here][0]}")
+                continue
+            self.places[here] = place
+            result[key] = self._value(value, here)
+        return result
+
+    def _items(self, node: MappingNode, loc: Loc) -> Iterator[tuple[str, Place, Node]]:
+        for key, value in node.value:
+            place = _place(key)
+            if str(key.tag) == f"{_TAG}merge":
+                self._refuse(place, loc, "merge keys (<<) are not allowed; write the fields out")
+            elif not isinstance(key, ScalarNode) or str(key.tag) != f"{_TAG}str" or key.anchor:
+                self._refuse(place, loc, "keys must be plain names")
+            else:
+                yield str(key.value), place, value
+
+    def _scalar(self, node: Node, loc: Loc) -> Any:
+        try:
+            value = self._yaml.constructor.construct_object(node)
+        except (ValueError, OverflowError, YAMLError):
+            self._refuse(_place(node), loc, f"cannot be read: {str(node.value)[:60]}")
+            return None
+        # Subclasses of ruamel's own carry formatting that no model knows.
+        if isinstance(value, datetime.datetime):
+            return str(node.value)
+        return value
+
+    def _refuse(self, place: Place, loc: Loc, message: str) -> None:
+        self._problems.append(Problem(self._file, *place, field_name(loc), message))
+
+
+def _place(node: Node) -> Place:
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+def field_name(loc: Loc) -> str:
+    """A field as people write it.
+
+    Example:
+        >>> field_name(("hosting", 0, "capacity", "requests_per_s"))
+        'hosting[0].capacity.requests_per_s'
+    """
+    name = ""
+    for part in loc:
+        name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else part
+    return name

@@ -1,0 +1,178 @@
+"""Data against a model: every mistake at once, in plain words, with its place in the file."""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from planner.errors import InputFileError, Problem
+from planner.schema.base import CURRENCY_PATTERN, NAME_PATTERN, FileModel
+from planner.store.documents import Document, Loc, field_name
+
+Model = TypeVar("Model", bound=FileModel)
+
+_WORDS_BY_ERROR = {
+    "date_type": "must be a day as YYYY-MM-DD",
+    "date_parsing": "must be a day as YYYY-MM-DD",
+    "date_from_datetime_parsing": "must be a day as YYYY-MM-DD",
+    "date_from_datetime_inexact": "must be a day as YYYY-MM-DD",
+    "float_type": "must be a number",
+    "int_type": "must be a whole number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "list_type": "must be a list",
+}
+_WORDS_BY_PATTERN = {
+    NAME_PATTERN: "must be text without blanks at its ends",
+    CURRENCY_PATTERN: "must be three capital letters (ISO 4217), such as USD",
+}
+_LONGEST_SHOWN = 60
+_MOST_KEYS_SHOWN = 6
+
+
+def read_model(document: Document, model: type[Model], kind: str, extra: Sequence[Problem] = ()) -> Model:
+    """The document as a model.
+
+    Args:
+        document: what was read.
+        model: what it must be.
+        kind: the middle of its tag: scenario, plan, profile, prices.
+        extra: further problems, found elsewhere, to be reported together with those of the model; what the
+            model says about the same fields is left out.
+
+    Raises:
+        InputFileError: every mistake, in the order of the file.
+    """
+    tag = _tag(model)
+    wrong_tag = _wrong_tag(document, kind, tag)
+    if wrong_tag and "schema" in document.data:
+        raise InputFileError([wrong_tag])  # of another kind or time, so that its fields mean something else
+    problems = [*extra, *([wrong_tag] if wrong_tag else [])]
+    try:
+        result = model.model_validate(document.data)
+    except ValidationError as error:
+        known = _Known(model)
+        for details in error.errors(include_url=False):
+            problem = _problem(document, details, known)
+            if not any(_is_within(problem.field, other.field) for other in problems[: len(extra) + bool(wrong_tag)]):
+                problems.append(problem)
+    if problems:
+        raise InputFileError(problems)
+    return result
+
+
+def _tag(model: type[FileModel]) -> str:
+    return str(model.model_json_schema()["properties"]["schema"]["const"])
+
+
+def _wrong_tag(document: Document, kind: str, tag: str) -> Problem | None:
+    given = document.data.get("schema")
+    if given == tag:
+        return None
+    place = document.place(("schema",))
+    message = f"must be {tag}; given: {_shown(given)}" if "schema" in document.data else f"is missing; must be {tag}"
+    other = re.fullmatch(r"planner\.(\w+)/(\d+)", given) if isinstance(given, str) else None
+    if other and other[1] == kind and int(other[2][:9]) > int(tag.rpartition("/")[2]):
+        message = f"{given} was written by a newer version of planner; upgrade it to read this file (this one: {tag})"
+    elif other and other[1] != kind:
+        message = f"this is a {other[1]} file; needed: {tag}"
+    return Problem(document.file, *place, "schema", message)
+
+
+def _problem(document: Document, details: ErrorDetails, known: "_Known") -> Problem:
+    loc: Loc = tuple(details["loc"])
+    place = document.place(loc)
+    return Problem(document.file, *place, field_name(loc), _message(loc, details, known))
+
+
+def _message(loc: Loc, details: ErrorDetails, known: "_Known") -> str:
+    kind, given = details["type"], details["input"]
+    if kind == "extra_forbidden":
+        return f"unknown key; {known.nearest(loc)}"
+    if kind == "missing":
+        return f"is missing; it {known.allowed(loc)}"
+    if kind == "rule":
+        return details["msg"]
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return f"{known.allowed(loc)}; given: {_shown(given)}"
+    words = _WORDS_BY_ERROR.get(kind) or _WORDS_BY_PATTERN.get(details["msg"].partition("'")[2][:-1])
+    words = words or re.sub(r"^(Input|String|Value|List) should", "must", details["msg"])
+    return f"{words}; given: {_shown(given)}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if value is None:
+        return "nothing"
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+
+
+def _is_within(name: str, outer: str) -> bool:
+    return name == outer or name.startswith((f"{outer}.", f"{outer}["))
+
+
+class _Known:
+    """What a model's JSON Schema allows at a place."""
+
+    def __init__(self, model: type[FileModel]) -> None:
+        self._root = model.model_json_schema()
+
+    def nearest(self, loc: Loc) -> str:
+        """The known key most like the last of the place, or all keys where none is like it."""
+        keys = sorted(self._at(loc[:-1]).get("properties", {}))
+        given = str(loc[-1])
+        # A part of a name, such as `discount_rate`, is unlike the whole by difflib's measure.
+        near = [key for key in keys if len(given) > 2 and (given in key or key in given)]
+        near = near or difflib.get_close_matches(given, keys, n=1)
+        return f"nearest known: {near[0]}" if near else f"allowed: {', '.join(keys)}"
+
+    def allowed(self, loc: Loc) -> str:
+        """What may stand at the place."""
+        shapes = [self._words(shape) for shape in self._alternatives(self._raw(loc))]
+        return "must be " + (" or ".join(dict.fromkeys(filter(None, shapes))) or "given")
+
+    def _words(self, shape: Mapping[str, Any]) -> str:
+        if "const" in shape:
+            return str(shape["const"])
+        if "enum" in shape:
+            return f"one of {', '.join(map(str, shape['enum']))}"
+        if shape.get("type") == "object":
+            keys = list(shape.get("properties", {}))
+            more = ", …" if len(keys) > _MOST_KEYS_SHOWN else ""
+            return f"a mapping of {', '.join(keys[:_MOST_KEYS_SHOWN])}{more}"
+        if shape.get("format") == "date":
+            return "a day as YYYY-MM-DD"
+        plain = {"number": "a number", "integer": "a whole number", "string": "text", "boolean": "true or false"}
+        words = {**plain, "array": "a list"}.get(str(shape.get("type")), "")
+        limits = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+        bounds = [f"{limit} {shape[key]:g}" for key, limit in limits.items() if key in shape]
+        return " ".join([words, " and ".join(bounds)]).strip()
+
+    def _raw(self, loc: Loc) -> Mapping[str, Any]:
+        if not loc:
+            return self._root
+        parent, last = self._at(loc[:-1]), loc[-1]
+        found = parent.get("items") if isinstance(last, int) else parent.get("properties", {}).get(last)
+        return found if isinstance(found, Mapping) else {}
+
+    def _at(self, loc: Loc) -> Mapping[str, Any]:
+        """The mapping or list that is allowed at the place."""
+        for shape in self._alternatives(self._raw(loc)):
+            if shape.get("type") in ("object", "array"):
+                return shape
+        return {}
+
+    def _alternatives(self, shape: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """All shapes that are allowed, references followed, null left out."""
+        while "$ref" in shape:
+            shape = self._root["$defs"][shape["$ref"].rpartition("/")[2]]
+        if "anyOf" in shape:
+            return [inner for outer in shape["anyOf"] for inner in self._alternatives(outer)]
+        return [] if shape.get("type") == "null" else [shape]
