@@ -47,6 +47,8 @@ def unit_of(field: str, currency: str = "USD") -> str:
         >>> unit_of("data_residency")
         ''
     """
+    if "price_change_fraction_per_year." in field:  # by kind of cost, which has no unit of its own
+        return "fraction/year"
     if "_tokens" in field:
         return "tokens"
     for ending, unit in _UNIT_BY_ENDING:

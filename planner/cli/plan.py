@@ -9,7 +9,7 @@ from planner.cli.options import Json, Quiet, Seed
 
 
 def plan(
-    scenario: Annotated[Path, typer.Argument(help="A planner.scenario file.", show_default=False)],
+    scenario: Annotated[Path, typer.Argument(metavar="SCENARIO", help="A planner.scenario file.", show_default=False)],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Where to write the plan [default: SCENARIO.plan.json].")
     ] = None,
@@ -17,9 +17,10 @@ def plan(
     quiet: Quiet = False,
     seed: Seed = 0,
 ) -> None:
-    """Decide: host, API, hybrid, or not enough evidence; writes SCENARIO.plan.json.
+    """Decide between host, API and hybrid.
 
-    With --json, prints the plan and writes it only where -o says.
+    Writes SCENARIO.plan.json into the working folder. With --json, prints the plan and writes it only where
+    -o says.
 
     Example: planner plan scenarios/steady-high-volume.yaml
     """

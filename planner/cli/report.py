@@ -21,7 +21,9 @@ def report(
     quiet: Quiet = False,
     seed: Seed = 0,
 ) -> None:
-    """Write the buy-vs-rent report of a scenario or a plan: one file that needs no network.
+    """Write the buy-vs-rent report.
+
+    One file, which needs no network; from a scenario, or from a plan that `planner plan` wrote.
 
     Example: planner report scenarios/steady-high-volume.yaml
     """

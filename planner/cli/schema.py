@@ -9,7 +9,7 @@ from planner.cli.options import Json, Quiet, Seed
 
 
 def schema(
-    kind: Annotated[str, typer.Argument(help="scenario, plan, profile or prices.", show_default=False)],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="scenario, plan, profile or prices.", show_default=False)],
     check: Annotated[
         Path | None, typer.Option("--check", help="Check this file in place of printing the schema.")
     ] = None,
@@ -17,7 +17,9 @@ def schema(
     quiet: Quiet = False,
     seed: Seed = 0,
 ) -> None:
-    """Print the JSON Schema of a file kind, or check a file of that kind.
+    """Print a file kind's JSON Schema.
+
+    With --check, checks a file of that kind and names every mistake in it.
 
     Example: planner schema scenario --check scenarios/air-gapped.yaml
     """

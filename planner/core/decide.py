@@ -81,6 +81,7 @@ def decide(
         )
     else:
         reasons.append(_gap(best, rival))
+    reasons += _price_of_gates(best, candidates)
     return _apply_rule(best, feasible, reasons, rule)
 
 
@@ -94,8 +95,18 @@ def _gap(best: Candidate, rival: Candidate) -> str:
     text = f"{best.name} ({best.kind}) has the lowest cost per accepted answer"
     if not best.cost_per_success_usd or rival.cost_per_success_usd is None:
         return f"{text}, before {rival.name} ({rival.kind})"
-    gap = rival.cost_per_success_usd / best.cost_per_success_usd - 1
-    return f"{text}; the next choice, {rival.name} ({rival.kind}), costs {gap:.1%} more"
+    ratio = rival.cost_per_success_usd / best.cost_per_success_usd
+    more = f"{ratio - 1:.1%} more" if ratio < 2 else f"{ratio:.1f} times as much"
+    return f"{text}; the next choice, {rival.name} ({rival.kind}), costs {more}"
+
+
+def _price_of_gates(best: Candidate, candidates: Sequence[Candidate]) -> list[str]:
+    """What the requirements cost: the cheapest option that they rule out, where it is cheaper."""
+    cheapest = min(candidates, key=lambda candidate: candidate.rank)
+    if cheapest.is_feasible or cheapest.cost_per_success_usd is None or not best.cost_per_success_usd:
+        return []
+    less = 1 - cheapest.cost_per_success_usd / best.cost_per_success_usd
+    return [f"ruled out, {cheapest.name} ({cheapest.kind}) would have cost {less:.1%} less per accepted answer"]
 
 
 def _apply_rule(best: Candidate, feasible: Sequence[Candidate], reasons: list[str], rule: DecisionRule) -> Decision:

@@ -7,7 +7,7 @@ from planner.report.cash import cash_flow_anchors
 from planner.report.tables import assumption_anchors
 from planner.schema.plan import Option, Plan
 
-_LABEL_WIDTH = 28
+_LABEL_WIDTH = 31
 
 
 def summary(plan: Plan) -> str:

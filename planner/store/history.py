@@ -76,7 +76,7 @@ def _from_trace(rows: Rows) -> History:
     count = time_s.size
     if count < 2 or time_s[-1] == time_s[0]:
         raise rows.refuse("a trace needs at least two requests at different times")
-    twins = int(table.duplicated().sum())
+    twins = int(table.drop(columns="line").duplicated().sum())
     if twins:
         notes.append(f"{_rows(twins)} equal to another; kept, since two requests can be alike")
     window_s = (time_s[-1] - time_s[0]) * count / (count - 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from planner.prices.catalog import catalog_version
+from planner.prices.catalog import catalog_version, token_prices
 from planner.schema.options import ApiOption, ApiPrice, HostingOption, PriceSource
 from planner.schema.plan import Assumption, Basis
 from planner.schema.scenario import hybrid_name
@@ -22,7 +22,7 @@ _PRICED_FIELDS = ("purchase_usd_per_replica", "usd_per_gpu_hour")
 _NOT_A_NUMBER_TO_DEFEND = {
     "schema_", "name", "price_source", "bakeoff", "profile", "forecast", "basis", "source", "checked_on", "catalog",
     "provider", "model", "scaling", "term_months", "upfront_fraction", "interruptions_per_month", "restart_s",
-    "rate_limits", "currency", "as_of", "current",
+    "rate_limits", "currency", "as_of", "option",
 }  # fmt: skip
 
 Loc = tuple[int | str, ...]
@@ -40,7 +40,7 @@ def assumptions_of(loaded: LoadedScenario) -> list[Assumption]:
     for index, api in enumerate(scenario.api):
         users = [api.name] + [name for name in everything if name.endswith(f" + {api.name}")]
         register += _leaves(loaded, ("api", index), api, f"api[{index}].", users)
-        register += _catalog_row(loaded, index, api, users)
+        register += _catalog_rows(loaded, index, api, users)
     return register
 
 
@@ -128,13 +128,18 @@ def _describe(source: PriceSource | ApiPrice) -> str:
     return f"example: {text}" if source.basis == "example" else text
 
 
-def _catalog_row(loaded: LoadedScenario, index: int, option: ApiOption, users: Sequence[str]) -> Iterator[Assumption]:
-    price = option.price
+def _catalog_rows(loaded: LoadedScenario, index: int, option: ApiOption, users: Sequence[str]) -> Iterator[Assumption]:
+    """The figures that a catalogue gave."""
+    price, as_of = option.price, loaded.scenario.as_of
     if price.catalog is None:
         return
-    row = _assumption(f"api[{index}].price", f"{price.provider}/{price.model}", "", "list", catalog_version(), users)
-    source = catalog_version() if not price.source else f"{catalog_version()}; {price.source}"
-    yield _dated(row, _BASIS_OF_PRICE[price.basis], source, price.checked_on, loaded.scenario.as_of)
+    source = f"{catalog_version()}: {price.provider}/{price.model}" + (f"; {price.source}" if price.source else "")
+    found = token_prices(price, as_of)
+    for kind, tiered in (("input", found.input), ("cached_input", found.cached_input), ("output", found.output)):
+        id_ = f"api[{index}].price.{kind}_usd_per_mtok"
+        starts = [f"{tier_usd:g} above {start:,.0f} prompt tokens" for start, tier_usd in tiered.tiers]
+        row = _assumption(id_, tiered.base_usd_per_mtok, unit_of(id_, loaded.scenario.currency), "list", "", users)
+        yield _dated(row, _BASIS_OF_PRICE[price.basis], "; ".join([source, *starts]), price.checked_on, as_of)
 
 
 def _dated(
