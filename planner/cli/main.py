@@ -1,6 +1,7 @@
 """The `planner` command: its commands in pipeline order, and what every failure exits with."""
 
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -24,6 +25,9 @@ app.command("schema")(schema.schema)
 
 def main() -> None:
     """Runs the command line and exits: 0 done, 1 our fault, 2 bad input, 3 environment, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")  # names and signs that a Windows code page lacks
     try:
         app()
     except PlannerError as error:

@@ -24,12 +24,14 @@ def plan(
 
     Example: planner plan scenarios/steady-high-volume.yaml
     """
+    from planner.cli.progress import progress
     from planner.report.summary import summary
     from planner.store.files import write_text
     from planner.store.plans import plan_json
     from planner.workflows.plan import make_plan
 
-    result = make_plan(scenario)
+    with progress("planning", quiet) as show:
+        result = make_plan(scenario, show)
     text = plan_json(result)
     destination = out if json or out is not None else Path(f"{scenario.stem}.plan.json")
     if destination is not None:

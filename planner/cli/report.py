@@ -29,11 +29,13 @@ def report(
     """
     from json import dumps
 
+    from planner.cli.progress import progress
     from planner.report.summary import summary
     from planner.store.files import write_text
     from planner.workflows.report import make_report
 
-    result, text = make_report(source, format_)
+    with progress("planning", quiet) as show:
+        result, text = make_report(source, format_, show)
     destination = out or Path(f"{source.stem.removesuffix('.plan')}.report.{format_}")
     write_text(destination, text)
     if json:

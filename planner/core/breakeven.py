@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from planner.core.capacity import MOST_REPLICAS
 from planner.core.outcome import Outcome
 from planner.core.question import Question
 
@@ -36,12 +37,16 @@ class VolumeScan:
     cheaper: list[tuple[float, float]]
 
 
-def scan_volumes(question: Question) -> VolumeScan | None:
+def scan_volumes(question: Question, progress: Callable[[float], None] = lambda _: None) -> VolumeScan | None:
     """Looks for the volumes at which the best hosting or hybrid option beats the best API option.
 
     Whole replicas make cost against volume a saw-tooth, so there may be several such ranges. The scan steps
     by a tenth or so, and looks at both sides of each hosting option's first steps where all months are alike;
     what it finds is refined to a millionth. A range narrower than a step may be missed.
+
+    Args:
+        question: what is asked.
+        progress: told the fraction of volumes done, from 0 to 1.
 
     Returns:
         The scan, or None where there is no hosting or no API option to compare.
@@ -49,7 +54,10 @@ def scan_volumes(question: Question) -> VolumeScan | None:
     if not question.hosting or not question.api:
         return None
     volumes = _volumes(question)
-    outcomes = [question.at_volume(float(volume)).outcomes() for volume in volumes]
+    outcomes = []
+    for done, volume in enumerate(volumes):
+        progress(done / volumes.size)
+        outcomes.append(question.at_volume(float(volume)).outcomes())
     rate = question.rate_fraction_per_year
     advantages = [hosting_advantage_usd(at, rate) for at in outcomes]
 
@@ -123,6 +131,7 @@ def _volumes(question: Question) -> Array:
             for level in (1.0, peak):
                 at_step = volume_per_replica / level * steps
                 volumes += [at_step, at_step * (1 + 1e-6)]
-    high = max(high * min(1.0, _MOST_SCANNED_REPLICAS / most), now * 1.5)
+    # Wide enough to hold the volume of today, and never so wide that machines for it could not be counted.
+    high = min(max(high * min(1.0, _MOST_SCANNED_REPLICAS / most), now * 1.5), high * 0.99 * MOST_REPLICAS / most)
     merged = np.unique(np.concatenate([*volumes, np.geomspace(low, high, _POINTS)]))
     return np.asarray(merged[(merged >= low) & (merged <= high) & (merged > 0)])

@@ -8,7 +8,7 @@ from planner.errors import InputError
 
 Array = NDArray[np.float64]
 
-MOST_REPLICAS = 100_000
+MOST_REPLICAS = 10_000
 """Beyond this a unit is wrong somewhere."""
 
 _ROUNDING = 1e-9
@@ -30,7 +30,7 @@ def replicas_needed(shape: Shape, mean_load_replicas: Array, attainment_fraction
         Replicas of each month, shape (months,).
 
     Raises:
-        InputError: more than 100,000 replicas would be needed, or a load is negative or not finite.
+        InputError: more than 10,000 replicas would be needed, or a load is negative or not finite.
 
     Example:
         A tenth of the hours at five times the mean hold half of all requests:

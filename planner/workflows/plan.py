@@ -1,6 +1,6 @@
 """From a scenario file to a plan."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,29 +35,35 @@ from planner.workflows.assumptions import assumptions_of
 from planner.workflows.caveats import decide_again_on, grade_of, warnings_of
 from planner.workflows.question import LoadedScenario, ask, load_scenario
 
+Progress = Callable[[float], None]
 
-def make_plan(path: Path) -> Plan:
+
+def make_plan(path: Path, progress: Progress = lambda _: None) -> Plan:
     """The decision for a scenario file.
+
+    Args:
+        path: the scenario.
+        progress: told the fraction done while it lasts, from 0 to 1.
 
     Raises:
         InputFileError: every mistake of the scenario or of a file that it names.
     """
     loaded = load_scenario(path)
     try:
-        return _plan(loaded)
+        return _plan(loaded, progress)
     except InputError as error:
         # A value that is right by itself and impossible with the others, so no line can be named.
         raise InputFileError([loaded.problem((), f"{error.field}: {error.message}")]) from error
 
 
-def _plan(loaded: LoadedScenario) -> Plan:
+def _plan(loaded: LoadedScenario, progress: Progress) -> Plan:
     scenario = loaded.scenario
     question, sample = ask(loaded)
     gates = all_gates(scenario.requirements, scenario.hosting, scenario.api)
     outcomes = question.outcomes()
     options = [_option(outcome, scenario, gates, sample.mean_tokens) for outcome in outcomes]
     decision = decide(_candidates(options), gates, scenario.materiality_fraction, scenario.decision_rule)
-    scan = scan_volumes(question)
+    scan = scan_volumes(question, progress)
     price_change = api_price_change(question)
     assumptions = assumptions_of(loaded)
     return Plan(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,22 @@ def test_failures_say_what_is_wrong_without_a_traceback(
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_an_interrupt_ends_at_once_and_writes_nothing(folder: Path) -> None:
+    # Long enough to be interrupted: three APIs for twenty years and thousands of replicas.
+    api = "".join(f"  - {{name: x{n}, price: {{input_usd_per_mtok: {n}, output_usd_per_mtok: 2}}}}\n" for n in (1, 2, 3))
+    text = SCENARIO.replace("horizon_months: 12", "horizon_months: 240").replace("1000000", "20000000000")
+    (folder / "s.yaml").write_text(text.partition("api:\n")[0] + "api:\n" + api)
+    command = [sys.executable, "-m", "planner", "plan", "s.yaml"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        assert running.stderr.readline().startswith("planning ")
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=30)
+    assert (running.returncode, out) == (130, "")
+    assert "Traceback" not in err
+    assert sorted(path.name for path in folder.iterdir()) == ["s.yaml"]
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

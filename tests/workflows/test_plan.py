@@ -260,4 +260,4 @@ def test_a_damaged_plan_is_told_by_field(bench: Any, tmp_path: Path) -> None:
 
 def test_a_unit_that_must_be_wrong_is_refused(bench: Any) -> None:
     (problem,) = bench.problems({"traffic.requests_per_month": 1e15, "hosting.0.capacity.requests_per_s": 0.001})
-    assert "more than 100,000 replicas would be needed" in problem.message
+    assert "more than 10,000 replicas would be needed" in problem.message

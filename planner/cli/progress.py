@@ -1,0 +1,33 @@
+"""What long work shows on standard error while it lasts."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_FIRST_AFTER_S = 1.0
+"""Work that is done sooner shows nothing."""
+_TERMINAL_EVERY_S, _LOG_EVERY_S = 0.2, 10.0
+
+
+@contextmanager
+def progress(what: str, is_quiet: bool) -> Iterator[Callable[[float], None]]:
+    """A function to be told the fraction done; it keeps one line on a terminal, and adds few to a log."""
+    is_terminal = sys.stderr.isatty()
+    pause_s = _TERMINAL_EVERY_S if is_terminal else _LOG_EVERY_S
+    next_s = time.monotonic() + _FIRST_AFTER_S
+    is_shown = False
+
+    def show(fraction: float) -> None:
+        nonlocal next_s, is_shown
+        if is_quiet or time.monotonic() < next_s:
+            return
+        next_s, is_shown = time.monotonic() + pause_s, True
+        sys.stderr.write(f"\r{what} {fraction:4.0%}" if is_terminal else f"{what} {fraction:.0%}\n")
+        sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        if is_shown and is_terminal:
+            sys.stderr.write("\r\033[K")
