@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
-from planner.core.capacity import MOST_REPLICAS
+from planner.core.capacity import MOST_REPLICAS, sizing_load
 from planner.core.outcome import Outcome
 from planner.core.question import Question
 
@@ -61,17 +60,17 @@ def scan_volumes(question: Question, progress: Callable[[float], None] = lambda 
     rate = question.rate_fraction_per_year
     advantages = [hosting_advantage_usd(at, rate) for at in outcomes]
 
-    def advantage(log_volume: float) -> float:
-        return hosting_advantage_usd(question.at_volume(math.exp(log_volume)).outcomes(), rate)
+    def is_cheaper(volume: float) -> bool:
+        return hosting_advantage_usd(question.at_volume(volume).outcomes(), rate) > 0
 
     cheaper: list[tuple[float, float]] = []
     for index, value in enumerate(advantages):
         is_first = index == 0 or advantages[index - 1] <= 0
         if value > 0 and is_first:
-            low = _edge(advantage, volumes[index - 1], volumes[index]) if index else float(volumes[0])
+            low = _turn(is_cheaper, volumes[index - 1], volumes[index]) if index else float(volumes[0])
             cheaper.append((low, math.inf))
         if value <= 0 and not is_first:
-            cheaper[-1] = (cheaper[-1][0], _edge(advantage, volumes[index - 1], volumes[index]))
+            cheaper[-1] = (cheaper[-1][0], _turn(is_cheaper, volumes[index - 1], volumes[index]))
     return VolumeScan(volumes, outcomes, cheaper)
 
 
@@ -86,13 +85,13 @@ def api_price_change(question: Question) -> float | None:
         return None
     rate = question.rate_fraction_per_year
 
-    def advantage(log_factor: float) -> float:
-        return hosting_advantage_usd(question.at_api_prices(math.exp(log_factor)).outcomes(), rate)
+    def is_cheaper(factor: float) -> bool:
+        return hosting_advantage_usd(question.at_api_prices(factor).outcomes(), rate) > 0
 
-    low, high = (math.log(factor) for factor in _PRICE_FACTORS)
-    if not advantage(low) < 0 < advantage(high):
+    low, high = _PRICE_FACTORS
+    if is_cheaper(low) or not is_cheaper(high):
         return None
-    return math.expm1(_sign_change(advantage, low, high))
+    return _turn(is_cheaper, low, high) - 1
 
 
 def hosting_advantage_usd(outcomes: Sequence[Outcome], rate_fraction_per_year: float) -> float:
@@ -107,13 +106,13 @@ def hosting_advantage_usd(outcomes: Sequence[Outcome], rate_fraction_per_year: f
     return best["api"] - best["other"]
 
 
-def _edge(advantage: Callable[[float], float], low: float, high: float) -> float:
-    return math.exp(_sign_change(advantage, math.log(low), math.log(high)))
-
-
-def _sign_change(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where the function changes sign, jumps included, to a millionth."""
-    return float(brentq(lambda x: math.copysign(1.0, function(x)), low, high, xtol=1e-7, rtol=1e-12))
+def _turn(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """Where a condition turns between two positive values, to a ten-millionth; a jump is as good as a crossing."""
+    holds_below = holds(low)
+    while high / low > 1 + 1e-7:
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if holds(middle) == holds_below else (low, middle)
+    return math.sqrt(low * high)
 
 
 def _volumes(question: Question) -> Array:
@@ -128,10 +127,12 @@ def _volumes(question: Question) -> Array:
         steps = np.arange(1, _STEPS_LOOKED_AT + 1)
         for hosting in question.hosting:
             volume_per_replica = high / float(hosting.mean_load_replicas(full.workload)[0])
-            for level in (1.0, peak):
+            for level in (1.0, sizing_load(full.workload.shape, question.attainment_fraction), peak):
                 at_step = volume_per_replica / level * steps
                 volumes += [at_step, at_step * (1 + 1e-6)]
     # Wide enough to hold the volume of today, and never so wide that machines for it could not be counted.
     high = min(max(high * min(1.0, _MOST_SCANNED_REPLICAS / most), now * 1.5), high * 0.99 * MOST_REPLICAS / most)
+    high = max(high, now)
+    low = min(low, high / _VOLUMES_BELOW_NOW)
     merged = np.unique(np.concatenate([*volumes, np.geomspace(low, high, _POINTS)]))
     return np.asarray(merged[(merged >= low) & (merged <= high) & (merged > 0)])

@@ -41,14 +41,27 @@ def replicas_needed(shape: Shape, mean_load_replicas: Array, attainment_fraction
     """
     if not np.all(np.isfinite(mean_load_replicas)) or np.any(mean_load_replicas < 0):
         raise InputError("mean_load_replicas", "must be finite and >= 0")
-    by_load = np.argsort(shape.relative_load)
-    load = shape.relative_load[by_load]
-    requests_fraction = np.cumsum(load * shape.hours_fraction[by_load])
-    sizing = load[np.searchsorted(requests_fraction, attainment_fraction * (1 - _ROUNDING))]
-    needed = np.ceil(sizing * mean_load_replicas * (1 - _ROUNDING))
+    needed = np.ceil(sizing_load(shape, attainment_fraction) * mean_load_replicas * (1 - _ROUNDING))
     if needed.max() > MOST_REPLICAS:
         raise InputError("replicas", f"more than {MOST_REPLICAS:,} replicas would be needed: a unit must be wrong")
     return np.asarray(needed, dtype=np.int64)
+
+
+def sizing_load(shape: Shape, attainment_fraction: float) -> float:
+    """Load over the mean that replicas must carry for enough requests to fall into hours that hold.
+
+    Args:
+        shape: how hours spread around the mean.
+        attainment_fraction: share of requests that must be in hours that hold, above 0 up to 1.
+
+    Example:
+        >>> sizing_load(Shape(np.array([0.5556, 5.0]), np.array([0.9, 0.1])), 0.5)
+        0.5556
+    """
+    by_load = np.argsort(shape.relative_load)
+    load = shape.relative_load[by_load]
+    requests_fraction = np.cumsum(load * shape.hours_fraction[by_load])
+    return float(load[np.searchsorted(requests_fraction, attainment_fraction * (1 - _ROUNDING))])
 
 
 def attainment_fraction(shape: Shape, mean_load_replicas: Array, replicas: NDArray[np.int64]) -> Array:

@@ -106,6 +106,8 @@ def _price_of_gates(best: Candidate, candidates: Sequence[Candidate]) -> list[st
     if cheapest.is_feasible or cheapest.cost_per_success_usd is None or not best.cost_per_success_usd:
         return []
     less = 1 - cheapest.cost_per_success_usd / best.cost_per_success_usd
+    if less < 0.0005:
+        return []
     return [f"ruled out, {cheapest.name} ({cheapest.kind}) would have cost {less:.1%} less per accepted answer"]
 
 

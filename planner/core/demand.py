@@ -83,8 +83,14 @@ def diurnal(peak_to_mean: float) -> Shape:
     def excess(kappa: float) -> float:
         return float(day(kappa)[BUSIEST_HOUR]) - peak_to_mean
 
-    # With κ this large the busiest hour has all but 1e-12 of the day, whatever the peak asked for.
-    kappa = 0.0 if peak_to_mean == 1 else float(brentq(excess, 0.0, 1000.0, xtol=1e-13, rtol=1e-14))
+    # With κ this large the busiest hour has the whole day but for rounding errors.
+    sharpest = 1000.0
+    if peak_to_mean == 1:
+        kappa = 0.0
+    elif excess(sharpest) <= 0:
+        kappa = sharpest
+    else:
+        kappa = float(brentq(excess, 0.0, sharpest, xtol=1e-13, rtol=1e-14))
     return Shape(day(kappa), np.full(24, 1 / 24))
 
 

@@ -63,7 +63,8 @@ def hybrid_outcome(hosting: Hosting, api: Api, workload: Workload, rate_fraction
         raise InputError("replicas", f"more than {MOST_REPLICAS:,} replicas would be needed: a unit must be wrong")
     worked = worked_replicas(workload.shape, load, np.arange(most + 1))
     # Without retries' share: a request that needs 1.05 attempts takes 1.05 of its load in house.
-    hosted = workload.requests[:, np.newaxis] * np.minimum(worked / load[:, np.newaxis], 1.0)
+    hosted_share = np.divide(worked, load[:, np.newaxis], out=np.zeros_like(worked), where=load[:, np.newaxis] > 0)
+    hosted = workload.requests[:, np.newaxis] * np.minimum(hosted_share, 1.0)
     choices = _price_choices(hosting, api, workload, worked, hosted, rate_fraction_per_year)
     replicas = _best_replicas(choices, only_grows=hosting.option.is_bought)
 
@@ -111,16 +112,14 @@ def _best_replicas(choices: _Choices, only_grows: bool) -> Counts:
     A ratio is minimised by minimising cost − λ·answers and setting λ to the ratio found, until it stays
     (Dinkelbach, "On nonlinear fractional programming", Management Science 13, 1967).
     """
-    usd_per_answer = 0.0
-    replicas = _cheapest_path(choices.cost_usd, choices.bought_usd, only_grows)
+    # Begun where most is accepted, so that there is a ratio to better wherever there is one at all.
+    replicas = _cheapest_path(-choices.accepted, np.zeros_like(choices.bought_usd), only_grows)
     months = np.arange(replicas.size)
     for _ in range(_MOST_ROUNDS):
         added = np.maximum(np.diff(replicas, prepend=0), 0)
         cost = choices.cost_usd[months, replicas].sum() + added @ choices.bought_usd + choices.fixed_usd
         answers = choices.accepted[months, replicas].sum()
-        if answers <= 0 or cost / answers == usd_per_answer:
-            break
-        usd_per_answer = cost / answers
+        usd_per_answer = cost / answers if answers > 0 else 0.0
         worth = choices.cost_usd - usd_per_answer * choices.accepted
         better = _cheapest_path(worth, choices.bought_usd, only_grows)
         if np.array_equal(better, replicas):

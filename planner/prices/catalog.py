@@ -42,6 +42,7 @@ def catalog_version() -> str:
 
 def _from_catalog(provider_id: str, model_id: str, as_of: datetime.date) -> TokenPrices:
     from genai_prices import data_snapshot  # noqa: PLC0415 - see above
+    from genai_prices.types import TimeOfDateConstraint  # noqa: PLC0415
 
     snapshot = data_snapshot.get_snapshot()
     providers = {provider.id: provider for provider in snapshot.providers}
@@ -50,9 +51,15 @@ def _from_catalog(provider_id: str, model_id: str, as_of: datetime.date) -> Toke
     provider = providers[provider_id]
     model = provider.find_model(model_id, all_providers=snapshot.providers)
     if model is None:
-        models = [model.id for model in provider.models]
+        # Some rows are listed under names that the catalogue itself does not find.
+        models = [row.id for row in provider.models if provider.find_model(row.id, all_providers=snapshot.providers)]
         raise InputError(
             "model", f"{provider_id} has no such model in {catalog_version()}; nearest: {_nearest(model_id, models)}"
+        )
+    conditional = model.prices if isinstance(model.prices, list) else []
+    if any(isinstance(row.constraint, TimeOfDateConstraint) for row in conditional):
+        raise InputError(
+            "model", f"not in this version: prices of {model.id} by the hour of the day; state the figures"
         )
     # Noon, so that a price that starts on the day is in force wherever the day is meant.
     prices = model.get_prices(datetime.datetime.combine(as_of, datetime.time(12), tzinfo=datetime.UTC))

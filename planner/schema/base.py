@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
 
@@ -66,18 +67,26 @@ def _as_custom(kind: str, message: str, loc: tuple[int | str, ...], given: Any) 
 def number_in(data: Mapping[str, Any], key: str, default: float | None = None) -> float | None:
     """The finite number under a key, its default where the key is absent, or None where it is no such number."""
     value = data.get(key, default)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if is_number else None
-
-
-def _day_from_iso(value: Any) -> Any:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
     try:
-        return datetime.date.fromisoformat(value) if isinstance(value, str) else value
+        number = float(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return None
+    return number if math.isfinite(number) else None
+
+
+def day_from_iso(value: Any) -> Any:
+    """The day that a text YYYY-MM-DD means; anything else as it is."""
+    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+        return value
+    try:
+        return datetime.date.fromisoformat(value)
     except ValueError:
         return value
 
 
-Day = Annotated[datetime.date, BeforeValidator(_day_from_iso)]
+Day = Annotated[datetime.date, BeforeValidator(day_from_iso)]
 """A day as YYYY-MM-DD."""
 
 NAME_PATTERN = r"^\S(.*\S)?$"

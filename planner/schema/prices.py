@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from planner.schema.base import Currency, Day, FileModel, Name, NonNegative, RuledFileModel
+from planner.schema.base import Currency, Day, FileModel, Name, NonNegative, RuledFileModel, day_from_iso
 from planner.schema.options import PriceBasis
 
 
@@ -24,7 +24,7 @@ class DatedPrice(RuledFileModel):
     @classmethod
     def rules(cls, data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """A price that expires after it was checked."""
-        checked_on, expires_on = data.get("checked_on"), data.get("expires_on")
+        checked_on, expires_on = (day_from_iso(data.get(key)) for key in ("checked_on", "expires_on"))
         if not isinstance(checked_on, datetime.date) or not isinstance(expires_on, datetime.date):
             return
         if expires_on <= checked_on:

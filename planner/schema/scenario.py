@@ -39,7 +39,7 @@ class TokenLengths(RuledFileModel):
     def rules(cls, data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """A p95 that a lognormal with this mean can have."""
         mean, p95 = number_in(data, "mean"), number_in(data, "p95")
-        if mean is not None and p95 is not None and not mean <= p95 <= LOGNORMAL_P95_TO_MEAN_MAX * mean:
+        if mean is not None and p95 is not None and not mean <= p95 <= LOGNORMAL_P95_TO_MEAN_MAX * mean * (1 + 1e-9):
             yield (
                 "p95",
                 f"must lie between the mean and {LOGNORMAL_P95_TO_MEAN_MAX} times the mean, "
@@ -190,7 +190,7 @@ class Scenario(RuledFileModel):
     """The one currency of every `_usd` field here; its ISO 4217 code."""
     horizon_months: Annotated[int, Field(ge=1, le=240)]
     """Months that the decision is for [months]."""
-    discount_rate_fraction_per_year: Change = 0.0
+    discount_rate_fraction_per_year: Annotated[float, Field(ge=0, le=10)] = 0.0
     """Price of capital [fraction/year]."""
     traffic: Traffic
     service: Service = Service()

@@ -108,8 +108,9 @@ def test_failures_say_what_is_wrong_without_a_traceback(
 
 
 def test_an_interrupt_ends_at_once_and_writes_nothing(folder: Path) -> None:
-    # Long enough to be interrupted: three APIs for twenty years and thousands of replicas.
-    api = "".join(f"  - {{name: x{n}, price: {{input_usd_per_mtok: {n}, output_usd_per_mtok: 2}}}}\n" for n in (1, 2, 3))
+    # Long enough to be interrupted: twenty years of thousands of replicas, beside three APIs.
+    price = "{input_usd_per_mtok: 1, output_usd_per_mtok: 2}"
+    api = "".join(f"  - {{name: x{n}, price: {price}}}\n" for n in range(3))
     text = SCENARIO.replace("horizon_months: 12", "horizon_months: 240").replace("1000000", "20000000000")
     (folder / "s.yaml").write_text(text.partition("api:\n")[0] + "api:\n" + api)
     command = [sys.executable, "-m", "planner", "plan", "s.yaml"]
