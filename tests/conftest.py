@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same cases on every run, and no clock.
+settings.register_profile("planner", deadline=None, derandomize=True)
+settings.load_profile("planner")
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -101,7 +101,7 @@ def _sentence(plan: Plan, chosen: Option | None) -> str:
     return {
         "host": f"Serve the traffic on your own machines: {chosen.name}.",
         "api": f"Pay by the token: {chosen.name}.",
-        "hybrid": f"Own the base load and send the peaks to an API: {chosen.name}.",
+        "hybrid": f"Serve the base load in house and send the peaks to an API: {chosen.name}.",
     }[chosen.kind]
 
 

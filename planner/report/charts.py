@@ -29,7 +29,7 @@ class Size:
     label_limit: int
 
 
-WIDE = Size(width=800, height=360, legend_columns=3, x_ticks=12, label_limit=250)
+WIDE = Size(width=960, height=400, legend_columns=3, x_ticks=12, label_limit=250)
 NARROW = Size(width=285, height=300, legend_columns=1, x_ticks=5, label_limit=280)
 
 

@@ -31,8 +31,6 @@ class View:
 
     title: str
     scenario: tuple[Fact, ...]
-    notices: tuple[str, ...]
-    """What a reader must know of the capacity behind the figures."""
     answer: Answer
     limits: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -57,7 +55,6 @@ def build_view(plan: Plan) -> View:
     view = View(
         title=plan.scenario.name,
         scenario=_scenario_facts(plan),
-        notices=tuple(because for because in plan.verdict.grade_because if "capacity" in because.lower()),
         answer=build_answer(plan, cash_anchors, anchors),
         limits=_LIMITS,
         warnings=tuple(plan.warnings),

@@ -255,7 +255,7 @@ def _flips(
     if price_change is not None:
         beyond = (1 + price_change) * (1 + 1e-5 if price_change > 0 else 1 - 1e-5)
         to = _cheapest(question.at_api_prices(beyond))
-        flips.append(Flip(input="api.price (all, change as a fraction)", now=0.0, flips_at=price_change, to=to))
+        flips.append(Flip(input="api.price_change_fraction", now=0.0, flips_at=price_change, to=to))
     return flips
 
 

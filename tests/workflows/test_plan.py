@@ -78,7 +78,7 @@ def test_flips_flip(bench: Any) -> None:
         cheapest = min(options, key=lambda option: option.cost_per_success_usd.mean)
         assert (cheapest.kind == "api") == (factor < 1)
     assert volume.to == "api"
-    price = flips["api.price (all, change as a fraction)"]
+    price = flips["api.price_change_fraction"]
     for factor in (0.999, 1.001):
         scale = (1 + price.flips_at) * factor
         prices = {"input_usd_per_mtok": 0.5 * scale, "output_usd_per_mtok": 2 * scale}
