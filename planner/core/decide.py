@@ -72,7 +72,9 @@ def decide(
     best = feasible[0]
     rival = next((candidate for candidate in feasible if candidate.kind != best.kind), None)
     if rival is not None and best.cost_per_success_usd is None:
-        return _abstain(*reasons, "cost per accepted answer is undefined for every option: nothing is accepted")
+        return _abstain(
+            *reasons, "cost per accepted answer is undefined for every option: there are no accepted answers"
+        )
     if rival is None:
         reasons.append(f"{best.name} is the cheapest feasible option, and no other choice is open")
     elif _is_within(best, rival, materiality_fraction):

@@ -43,7 +43,7 @@ class Table:
     caption: str
     columns: tuple[str, ...]
     align: str
-    """One letter for every column: l or r."""
+    """One letter for every column: l, r, or n for left and never broken."""
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     is_open: bool = True
@@ -74,7 +74,7 @@ def unique(anchors: list[str]) -> list[str]:
 
 
 def plain(text: str) -> str:
-    r"""Text on one line without control characters or such as turn the direction of reading.
+    r"""Text on one line without signs that nobody sees: control characters, turns of the reading direction.
 
     Example:
         >>> plain("two\nlines\u202e")
@@ -98,4 +98,5 @@ def map_text(block: Block, change: Callable[[str], str]) -> Block:
 
 
 def _is_visible(sign: str) -> bool:
-    return sign.isspace() or unicodedata.category(sign) not in ("Cc", "Cf", "Cs")
+    is_nothing = ord(sign) & 0xFFFE == 0xFFFE  # code points that Unicode leaves free for ever, and XML refuses
+    return sign.isspace() or not (is_nothing or unicodedata.category(sign) in ("Cc", "Cf", "Cs"))

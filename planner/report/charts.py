@@ -2,10 +2,12 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from planner.report import figures
+from planner.report.blocks import plain, unique
 from planner.schema.plan import Curve, Plan
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart, without the pale yellow.
@@ -37,14 +39,22 @@ def volume_chart(plan: Plan, size: Size) -> str | None:
     """SVG of each option's cost per 1,000 accepted answers at other volumes, or None without volumes to show."""
     if plan.curves is None:
         return None
-    points = [point for curve in plan.curves.options for point in _points(plan.curves.requests_per_month, curve)]
+    curves = plan.curves.options
+    # A control character in a name makes the renderer abort the whole process.
+    shown = unique([plain(curve.name) for curve in curves])
+    chosen = next((name for name, curve in zip(shown, curves, strict=True) if curve.name == plan.verdict.option), None)
+    curves = [curve.model_copy(update={"name": name}) for name, curve in zip(shown, curves, strict=True)]
+    points = [point for curve in curves for point in _points(plan.curves.requests_per_month, curve)]
     if not points:
         return None
 
     # Starting the renderer takes a third of a second, which only those who draw should pay.
     import vl_convert  # noqa: PLC0415
 
-    return vl_convert.vegalite_to_svg(json.dumps(_spec(plan, plan.curves.options, points, size)))
+    svg: str = vl_convert.vegalite_to_svg(json.dumps(_spec(plan, curves, chosen, points, size)))
+    # The renderer numbers its clipping areas from one picture to the next; the same plan must give the same bytes.
+    numbers = {found: str(at) for at, found in enumerate(dict.fromkeys(re.findall(r'id="clip(\d+)"', svg)))}
+    return re.sub(r'(id="clip|url\(#clip)(\d+)', lambda match: match[1] + numbers[match[2]], svg)
 
 
 def _points(volumes: list[float], curve: Curve) -> list[dict[str, Any]]:
@@ -55,11 +65,13 @@ def _points(volumes: list[float], curve: Curve) -> list[dict[str, Any]]:
     ]
 
 
-def _spec(plan: Plan, curves: list[Curve], points: list[dict[str, Any]], size: Size) -> dict[str, Any]:
+def _spec(
+    plan: Plan, curves: list[Curve], chosen: str | None, points: list[dict[str, Any]], size: Size
+) -> dict[str, Any]:
     now = plan.break_even.now_requests_per_month
     x_domain = _x_domain(points, now)
     y_domain = _y_domain(points, now)
-    layers = [_band(plan, x_domain, size), _lines(plan, curves, points, size)]
+    layers = [_band(plan, x_domain, size), *_lines(curves, chosen, points, size)]
     if now > 0:
         layers += _now_rule(now, x_domain)
     return {
@@ -97,12 +109,12 @@ def _axis(ticks: list[float], label: str) -> dict[str, Any]:
     return {"values": ticks, "labelExpr": label, "titlePadding": 10, "labelOverlap": True, **look}
 
 
-def _lines(plan: Plan, curves: list[Curve], points: list[dict[str, Any]], size: Size) -> dict[str, Any]:
+def _lines(curves: list[Curve], chosen: str | None, points: list[dict[str, Any]], size: Size) -> list[dict[str, Any]]:
+    """A line for each option, and a halo around the chosen one."""
     names = [curve.name for curve in curves]
     hybrids = [name for name, curve in zip(names, curves, strict=True) if curve.kind == "hybrid"]
     dashes = [_DASHES[hybrids.index(name) % len(_DASHES)] if name in hybrids else _SOLID for name in names]
     colours = [_COLOURS[at % len(_COLOURS)] for at in range(len(names))]
-    widths = [3.5 if name == plan.verdict.option else 2 for name in names]
     legend = {
         "orient": "bottom",
         "title": None,
@@ -111,51 +123,45 @@ def _lines(plan: Plan, curves: list[Curve], points: list[dict[str, Any]], size: 
         "symbolSize": 500,
         "labelLimit": size.label_limit,
     }
-    return {
+    by_option = {"field": "option", "type": "nominal", "sort": None, "legend": legend}
+    place = {"x": {"field": "volume"}, "y": {"field": "cost"}}
+    lines = {
         "data": {"values": points},
         "mark": {"type": "line", "clip": True, "strokeJoin": "round"},
         "encoding": {
-            "x": {"field": "volume"},
-            "y": {"field": "cost"},
-            "color": {
-                "field": "option",
-                "type": "nominal",
-                "sort": None,
-                "legend": legend,
-                "scale": {"domain": names, "range": colours},
-            },
-            "strokeDash": {
-                "field": "option",
-                "type": "nominal",
-                "sort": None,
-                "legend": legend,
-                "scale": {"domain": names, "range": dashes},
-            },
-            "strokeWidth": {
-                "field": "option",
-                "type": "nominal",
-                "sort": None,
-                "legend": None,
-                "scale": {"domain": names, "range": widths},
-            },
+            **place,
+            "color": {**by_option, "scale": {"domain": names, "range": colours}},
+            "strokeDash": {**by_option, "scale": {"domain": names, "range": dashes}},
         },
     }
+    if chosen is None:
+        return [lines]
+    colour = colours[names.index(chosen)]
+    halo = {
+        "data": {"values": [point for point in points if point["option"] == chosen]},
+        "mark": {"type": "line", "clip": True, "strokeWidth": 9, "opacity": 0.25, "color": colour},
+        "encoding": place,
+    }
+    return [halo, lines]
 
 
 def _band(plan: Plan, x_domain: list[float], size: Size) -> dict[str, Any]:
-    """Where hosting or a hybrid is cheaper: shaded over the full height, named at its foot."""
+    """Where hosting or a hybrid is cheaper: shaded over the full height, the widest named at its foot."""
     low, high = x_domain
     bands = []
     for start, end in plan.break_even.requests_per_month:
         left, right = max(start, low), min(high if end is None else end, high)
         if left < right:
-            bands.append({"from": left, "to": right, "middle": math.sqrt(left * right)})
-    room = max((math.log(band["to"] / band["from"]) for band in bands), default=0.0) / math.log(high / low) * size.width
-    label = "hosting or hybrid cheaper" if room > 150 else "host" if room > 40 else ""
+            bands.append({"from": left, "to": right})
+    bands.sort(key=lambda band: band["to"] / band["from"])
+    widest = bands[-1:]
+    room = sum(math.log(band["to"] / band["from"]) for band in widest) / math.log(high / low) * size.width
+    label = "hosting or hybrid cheaper" if room > 150 else "in house" if room > 40 else ""
     shape = {"mark": {"type": "rect", "color": _BAND, "opacity": 0.09}}
     text = {
-        "mark": {"type": "text", "color": "#005a8c", "fontSize": 12, "text": label},
-        "encoding": {"x": {"field": "middle"}, "x2": None, "y": {"value": size.height - 10}},
+        "data": {"values": widest},
+        "mark": {"type": "text", "color": "#005a8c", "fontSize": 12, "text": label, "align": "right", "dx": -6},
+        "encoding": {"x": {"field": "to"}, "x2": None, "y": {"value": size.height - 10}},
     }
     return {
         "data": {"values": bands},

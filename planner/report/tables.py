@@ -3,7 +3,7 @@
 from planner.report import figures
 from planner.report.answer import has_doubt, spread
 from planner.report.blocks import Row, Table, slug, unique
-from planner.schema.plan import Assumption, Option, Plan
+from planner.schema.plan import Assumption, Curve, Option, Plan
 from planner.units import unit_of
 
 KIND_WORDS = {"host": "host", "api": "API", "hybrid": "hybrid"}
@@ -65,20 +65,21 @@ def curve_table(plan: Plan) -> Table | None:
     step = max(1, -(-len(volumes) // _CURVE_ROWS))
     picked = range(0, len(volumes), step)
     rows = tuple(
-        Row(
-            (
-                figures.count(volumes[at]),
-                *(
-                    figures.per_thousand(curve.cost_per_success_usd[at], plan.scenario.currency)
-                    for curve in plan.curves.options
-                ),
-            )
-        )
+        Row((figures.count(volumes[at]), *(_cost_at(plan, curve, at) for curve in plan.curves.options)))
         for at in picked
     )
     names = tuple(curve.name for curve in plan.curves.options)
     caption = "Cost per 1,000 accepted answers at other volumes"
-    return Table("volume-table", caption, ("Requests/month", *names), "r" * (len(names) + 1), rows, is_open=False)
+    notes = (f"{figures.NONE}: no hybrid there, since the machines or the API would serve everything.",)
+    align = "r" * (len(names) + 1)
+    return Table("volume-table", caption, ("Requests/month", *names), align, rows, notes, is_open=False)
+
+
+def _cost_at(plan: Plan, curve: Curve, at: int) -> str:
+    """Cost per 1,000 accepted answers at a volume, where the option exists there: hybrids come and go."""
+    if curve.monthly_cost_usd[at] is None:
+        return figures.NONE
+    return figures.per_thousand(curve.cost_per_success_usd[at], plan.scenario.currency)
 
 
 def doubt_table(plan: Plan) -> Table | None:
@@ -132,13 +133,13 @@ def assumption_tables(plan: Plan, anchors: list[str]) -> tuple[Table, ...]:
     tables = []
     for basis, (label, meaning) in _BASES.items():
         rows = tuple(
-            _assumption_row(assumption, anchor, plan.scenario.currency)
+            _assumption_row(plan, assumption, anchor)
             for assumption, anchor in zip(plan.assumptions, anchors, strict=True)
             if assumption.basis == basis
         )
         if rows:
             caption = f"{label} ({len(rows)}): {meaning}"
-            tables.append(Table(f"basis-{basis}", caption, columns, "lrlllrll", rows, is_open=False))
+            tables.append(Table(f"basis-{basis}", caption, columns, "lrllnrnl", rows, is_open=False))
     return tuple(tables)
 
 
@@ -192,16 +193,18 @@ def _service_level(option: Option) -> str:
     return figures.percent(slo.attainment_fraction) + (f" ({', '.join(latencies)})" if latencies else "")
 
 
-def _assumption_row(assumption: Assumption, anchor: str, currency: str) -> Row:
+def _assumption_row(plan: Plan, assumption: Assumption, anchor: str) -> Row:
+    users = assumption.used_by
+    is_for_all = {option.name for option in plan.options} <= set(users)
     cells = (
         assumption.id,
-        figures.quantity(assumption.value, assumption.unit, currency),
+        figures.quantity(assumption.value, assumption.unit, plan.scenario.currency),
         assumption.basis,
         assumption.source or figures.NONE,
         figures.day(assumption.as_of),
         figures.days(assumption.age_days),
         figures.day(assumption.expires_on),
-        ", ".join(assumption.used_by) or figures.NONE,
+        "all options" if is_for_all else ", ".join(users) or figures.NONE,
     )
     return Row(cells, anchor=anchor)
 

@@ -31,7 +31,7 @@ from planner.schema.plan import (
     Verdict,
 )
 from planner.schema.scenario import Scenario
-from planner.workflows.assumptions import assumptions_of
+from planner.workflows.assumptions import all_option_names, assumptions_of
 from planner.workflows.caveats import decide_again_on, grade_of, warnings_of
 from planner.workflows.question import LoadedScenario, ask, load_scenario
 
@@ -74,7 +74,7 @@ def _plan(loaded: LoadedScenario, progress: Progress) -> Plan:
         options=options,
         current=_current(scenario, options),
         break_even=_break_even(question, scan, price_change),
-        curves=None if scan is None else _curves(scan, question.rate_fraction_per_year),
+        curves=None if scan is None else _curves(scan, all_option_names(loaded), question.rate_fraction_per_year),
         risk=_risk(options),
         flips=_flips(question, scan, price_change, gates),
         assumptions=assumptions,
@@ -196,15 +196,15 @@ def _break_even(question: Question, scan: VolumeScan | None, price_change: float
     )
 
 
-def _curves(scan: VolumeScan, rate_fraction_per_year: float) -> CostCurves:
-    by_name: dict[str, Choice] = {outcome.name: outcome.kind for at in scan.outcomes for outcome in at}
+def _curves(scan: VolumeScan, names: Sequence[str], rate_fraction_per_year: float) -> CostCurves:
+    kinds: dict[str, Choice] = {outcome.name: outcome.kind for at in scan.outcomes for outcome in at}
     found = [{outcome.name: outcome for outcome in at} for at in scan.outcomes]
     return CostCurves(
         requests_per_month=scan.requests_per_month.tolist(),
         options=[
             Curve(
                 name=name,
-                kind=kind,
+                kind=kinds[name],
                 monthly_cost_usd=[
                     at[name].monthly_cost_usd(rate_fraction_per_year) if name in at else None for at in found
                 ],
@@ -212,7 +212,8 @@ def _curves(scan: VolumeScan, rate_fraction_per_year: float) -> CostCurves:
                     at[name].cost_per_success_usd(rate_fraction_per_year) if name in at else None for at in found
                 ],
             )
-            for name, kind in by_name.items()
+            for name in names
+            if name in kinds
         ],
     )
 
