@@ -81,7 +81,7 @@ def count(value: float) -> str:
     """A large number with its scale in words, a small one with its digits.
 
     Example:
-        >>> count(12e6), count(3.25e9), count(850000), count(0.5), count(999.96e6)
+        >>> count(12e6), count(3.26e9), count(850000), count(0.5), count(999.96e6)
         ('12.0 million', '3.3 billion', '850,000', '0.5', '1.0 billion')
     """
     size = abs(value)
