@@ -140,7 +140,6 @@ def test_an_interrupt_ends_at_once_and_writes_nothing(folder: Path) -> None:
     (folder / "s.yaml").write_text(text.partition("api:\n")[0] + "api:\n" + api)
     command = [sys.executable, "-m", "planner", "plan", "s.yaml"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        assert running.stderr is not None
         assert running.stderr.readline().startswith("planning ")
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=30)

@@ -61,7 +61,6 @@ def in_replicas(people: float, api_price: float, **terms: object) -> Question:
 
 def found(of: Question) -> list[tuple[float, float]]:
     scan = scan_volumes(of)
-    assert scan is not None
     return scan.cheaper
 
 
@@ -141,14 +140,12 @@ def test_an_api_that_is_cheaper_than_a_full_replica_is_never_beaten(hybrids: boo
 def test_hosting_that_is_always_cheaper_starts_at_the_lowest_volume() -> None:
     of = question(1e6, 0.0, 0.001, requests_per_s=1000.0, commitment={"usd_per_month": 5000.0})
     scan = scan_volumes(of)
-    assert scan is not None
     assert scan.cheaper == [(scan.requests_per_month[0], math.inf)]
     assert scan.requests_per_month[0] == pytest.approx(1000.0)
 
 
 def test_the_scan_covers_the_volume_of_now() -> None:
     scan = scan_volumes(in_replicas(0.45, 1.25))
-    assert scan is not None
     assert np.all(np.diff(scan.requests_per_month) > 0)
     assert 3.3 * REQUESTS_PER_REPLICA_MONTH in scan.requests_per_month
     assert len(scan.outcomes) == scan.requests_per_month.size
@@ -164,7 +161,6 @@ def test_a_draw_at_the_volume_of_now_is_a_break_even(now: float) -> None:
 
 def test_a_scan_of_a_machine_of_next_to_no_capacity_has_volumes() -> None:
     scan = scan_volumes(question(0.0, 0.0, 0.001, requests_per_s=1e-9))
-    assert scan is not None
     assert scan.requests_per_month.size > 0
 
 
@@ -175,7 +171,6 @@ def test_what_can_be_sized_now_can_be_scanned(share_of_most: float) -> None:
     of = question(replicas * REQUESTS_PER_REPLICA_MONTH, 0.0, 0.001)
     assert of.outcomes()[0].replicas.tolist() == [replicas]
     scan = scan_volumes(of)
-    assert scan is not None
     assert scan.cheaper
 
 

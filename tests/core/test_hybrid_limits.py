@@ -45,7 +45,6 @@ def hybrid(
 
 def assert_at_the_fractile(shape: Shape, mean_load: float, usd_per_full_replica: float) -> None:
     outcome = hybrid(shape, [mean_load], usd_per_full_replica)
-    assert outcome is not None
     best = int(outcome.replicas[0])
     fractile = FIXED_USD / (usd_per_full_replica - VARIABLE_USD)
 
@@ -96,7 +95,6 @@ def test_a_hybrid_worked_by_hand() -> None:
     shape = Shape(np.array([0.5, 1.5]), np.array([0.5, 0.5]))
     assert hybrid(shape, [2.0], 2000.0) is None
     outcome = hybrid(shape, [2.0], 1600.0, rented(spare_replicas=3, one_off_usd=100.0))
-    assert outcome is not None
     assert (outcome.name, outcome.kind) == ("own + api", "hybrid")
     assert outcome.replicas.tolist() == [1]
     assert outcome.spare_replicas == 0
@@ -115,7 +113,6 @@ def test_a_commitment_that_is_paid_anyway_is_used_first() -> None:
     commitment = {"usd_per_month": 1600.0}
     for usd, expected in ((1600.0, [1]), (3200.0, [2])):
         outcome = hybrid(shape, [2.0], usd, commitment=commitment)
-        assert outcome is not None
         assert outcome.replicas.tolist() == expected
         assert outcome.ledger["API commitment not used"].tolist() == pytest.approx([0.0, 0.0])
 
@@ -141,7 +138,6 @@ def test_more_replicas_than_anybody_has_are_refused() -> None:
 def test_a_month_without_requests_has_no_replicas() -> None:
     # Volumes that fall by 99 % a month underflow to zero within the 240 months that a scenario may have.
     outcome = hybrid(bursty(5.5, 0.1), [100.0, 0.0], VARIABLE_USD + 5 * FIXED_USD)
-    assert outcome is not None
     assert outcome.replicas.tolist() == [50, 0]
 
 
@@ -151,6 +147,5 @@ def test_an_api_that_never_succeeds_still_leaves_the_best_split_to_be_found() ->
     # one replica's month. Each of K = 2 … 11 adds 803.55 + 7.305 - 60 = 750.855 for a tenth of that, so is dearer.
     shape = Shape(np.array([0.5, 5.5]), np.array([0.9, 0.1]))
     outcome = hybrid(shape, [2.0], 600.0, success_fraction=0.0)
-    assert outcome is not None
     assert outcome.replicas.tolist() == [1]
     assert outcome.cost_per_success_usd(0.0) == pytest.approx(1476.60 / REQUESTS_PER_REPLICA_MONTH, rel=1e-9)

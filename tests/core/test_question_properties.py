@@ -161,7 +161,6 @@ def assert_scaled(ours: Outcome, theirs: Outcome, factor: float, rate: float) ->
     assert theirs.npv_cost_usd(rate) == pytest.approx(ours.npv_cost_usd(rate) * factor, rel=1e-9)
     assert theirs.monthly_cost_usd(rate) == pytest.approx(ours.monthly_cost_usd(rate) * factor, rel=1e-9)
     ours_each, theirs_each = ours.cost_per_success_usd(rate), theirs.cost_per_success_usd(rate)
-    assert ours_each is not None
     assert theirs_each == pytest.approx(ours_each * factor, rel=1e-9)
     assert theirs.attainment_fraction == ours.attainment_fraction
     assert theirs.hosted_fraction == ours.hosted_fraction
@@ -203,7 +202,6 @@ def test_break_even_is_looked_for_even_from_no_volume() -> None:
     api = {"name": "api", "price": {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 1.0}}
     of = Terms(hosting, api, 0.001, 0.0, 0.1, diurnal(2.0), 3, 0.08, 0.99)
     scan = scan_volumes(of.question())
-    assert scan is not None
     assert scan.requests_per_month[0] == pytest.approx(1000.0)
     assert scan.cheaper
 

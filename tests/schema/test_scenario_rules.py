@@ -42,7 +42,6 @@ def test_the_least_scenario_and_its_defaults() -> None:
     assert scenario.materiality_fraction == 0.02
     assert scenario.service.attainment_fraction == 0.99
     assert scenario.traffic.shape_name == "steady"
-    assert scenario.traffic.output_tokens is not None
     assert (scenario.traffic.output_tokens.mean, scenario.traffic.output_tokens.p95) == (300.0, None)
     assert scenario.api[0].success_fraction == 1.0
     assert scenario.requirements == Requirements()
