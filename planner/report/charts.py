@@ -194,9 +194,12 @@ def _now_rule(now: float, x_domain: list[float]) -> list[dict[str, Any]]:
         "fontWeight": "bold",
         "baseline": "top",
     }
+    at_top = {"x": {"field": "volume"}, "y": {"value": 4}}
+    behind = {**text, "color": "white", "stroke": "white", "strokeWidth": 5, "opacity": 0.85}
     return [
         {"data": here, "mark": rule, "encoding": {"x": {"field": "volume"}, "y": None}},
-        {"data": here, "mark": text, "encoding": {"x": {"field": "volume"}, "y": {"value": 4}}},
+        {"data": here, "mark": behind, "encoding": at_top},
+        {"data": here, "mark": text, "encoding": at_top},
     ]
 
 
