@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from planner.report import figures
 from planner.report.blocks import Fact
-from planner.schema.plan import Assumption, Distribution, Option, Plan
+from planner.report.findings import cheapest, gate_decides, has_doubt
+from planner.schema.plan import Distribution, Option, Plan
 
 CHOICE_WORDS = {"host": "HOST", "api": "API", "hybrid": "HYBRID", "abstain": "NOT ENOUGH EVIDENCE"}
 GRADE_WORDS = {
@@ -36,7 +37,7 @@ def build_answer(plan: Plan, cash_anchors: dict[str, str], assumption_anchors: l
     facts = [
         *(_cost_facts(plan, chosen, cash_anchors) if chosen else _leading_facts(plan, cash_anchors)),
         _break_even_fact(plan),
-        Fact("Decide again on", figures.day(verdict.decide_again_on), link="assumptions"),
+        _again_fact(plan, assumption_anchors),
         _price_age_fact(plan, assumption_anchors),
     ]
     if has_doubt(plan) and verdict.probability_best is not None:
@@ -53,11 +54,6 @@ def build_answer(plan: Plan, cash_anchors: dict[str, str], assumption_anchors: l
     )
 
 
-def has_doubt(plan: Plan) -> bool:
-    """Whether any input states a doubt: without one, all quantiles of a cost are the same."""
-    return any(option.npv_cost_usd.p10 != option.npv_cost_usd.p90 for option in plan.options)
-
-
 def spread(amount: Distribution | None, currency: str, scale: float = 1.0) -> str:
     """A mean, with its P10 to P90 where there is doubt."""
     if amount is None:
@@ -68,13 +64,19 @@ def spread(amount: Distribution | None, currency: str, scale: float = 1.0) -> st
     return f"{text} ({figures.money(amount.p10 * scale, currency)} to {figures.money(amount.p90 * scale, currency)})"
 
 
+def break_even_label(plan: Plan) -> str:
+    """What the ranges of volume mean: they compare costs, also of options that a requirement rules out."""
+    return "Hosting or a hybrid is cheaper" + (", on cost alone" if gate_decides(plan) else "")
+
+
 def volume_ranges(plan: Plan) -> str:
     """The volumes at which hosting or a hybrid is cheaper, in words."""
     even, scanned = plan.break_even, plan.break_even.scanned_requests_per_month
     if scanned is None:
-        return "There was nothing to compare."
+        missing = "hosting" if all(option.kind == "api" for option in plan.options) else "API"
+        return f"Not compared, since the scenario has no {missing}."
     if not even.requests_per_month:
-        return f"None between {figures.count(scanned[0])} and {figures.volume(scanned[1])}."
+        return f"At no volume between {figures.count(scanned[0])} and {figures.volume(scanned[1])}."
     parts = []
     for low, high in even.requests_per_month:
         start = figures.count(low) + (" (the lowest looked at)" if low <= scanned[0] else "")
@@ -82,17 +84,6 @@ def volume_ranges(plan: Plan) -> str:
         parts.append(f"from {start} {end}")
     joined = ", and ".join(parts)
     return joined[:1].upper() + joined[1:] + " requests/month."
-
-
-def cheapest(options: list[Option]) -> Option | None:
-    """The feasible option whose accepted answers cost least; by present value where there are none."""
-    feasible = [option for option in options if option.is_feasible]
-    return min(feasible, key=_rank, default=None)
-
-
-def _rank(option: Option) -> tuple[float, float]:
-    success = option.cost_per_success_usd
-    return (float("inf") if success is None else success.mean, option.npv_cost_usd.mean)
 
 
 def _sentence(plan: Plan, chosen: Option | None) -> str:
@@ -108,15 +99,19 @@ def _sentence(plan: Plan, chosen: Option | None) -> str:
 def _cost_facts(plan: Plan, chosen: Option, cash_anchors: dict[str, str]) -> list[Fact]:
     currency, months = plan.scenario.currency, plan.scenario.horizon_months
     anchor = cash_anchors[chosen.name]
+    per_answer = f"{_per_thousand(chosen, currency)} per 1,000 accepted answers"
     facts = [
-        Fact("Monthly cost, level", spread(chosen.monthly_cost_usd, currency), "same present value", anchor),
+        Fact("Monthly cost, level", spread(chosen.monthly_cost_usd, currency), per_answer, anchor),
         Fact(f"Present value over {months} months", spread(chosen.npv_cost_usd, currency), "all costs (NPV)", anchor),
     ]
     rival = cheapest([option for option in plan.options if option.kind != chosen.kind])
     if rival:
         saved_usd = rival.monthly_cost_usd.mean - chosen.monthly_cost_usd.mean
         npv_saved_usd = rival.npv_cost_usd.mean - chosen.npv_cost_usd.mean
-        detail = f"the best of another kind; {_saving(npv_saved_usd, currency)} over {months} months, present value"
+        detail = (
+            f"the best of another kind, at {_per_thousand(rival, currency)} per 1,000 accepted answers; "
+            f"{_saving(npv_saved_usd, currency)} over {months} months, present value"
+        )
         facts.append(Fact(f"Against {rival.name}", _saving(saved_usd, currency, "/month"), detail, "options"))
     else:
         facts.append(Fact("Against another kind", "no other kind is feasible", link="options"))
@@ -142,6 +137,11 @@ def _leading_facts(plan: Plan, cash_anchors: dict[str, str]) -> list[Fact]:
     return facts
 
 
+def _per_thousand(option: Option, currency: str) -> str:
+    success = option.cost_per_success_usd
+    return figures.per_thousand(None if success is None else success.mean, currency)
+
+
 def _saving(amount: float, currency: str, per: str = "") -> str:
     if round(amount, 2) == 0:
         return "costs the same"
@@ -157,27 +157,35 @@ def _break_even_fact(plan: Plan) -> Fact:
         where += ", within that range."
     elif now > 0 and any(low > now for low, _ in ranges):
         above = min(low for low, _ in ranges if low > now)
-        where += f"; the next range begins at {figures.count(above / now)} times that."
+        where += f"; the next range begins at {figures.times(above / now)} that."
     else:
         where += "."
-    return Fact("Hosting or a hybrid is cheaper", volume_ranges(plan), where, "volume")
+    return Fact(break_even_label(plan), volume_ranges(plan), where, "volume")
+
+
+def _again_fact(plan: Plan, assumption_anchors: list[str]) -> Fact:
+    """The day, and the first price to expire where that is what sets it."""
+    day = plan.verdict.decide_again_on
+    link, detail = "assumptions", ""
+    for assumption, anchor in zip(plan.assumptions, assumption_anchors, strict=True):
+        if assumption.expires_on is not None and assumption.expires_on <= day:
+            link = anchor
+            detail = "prices expire then" if assumption.expires_on == day else "a price has expired already"
+            break
+    return Fact("Decide again on", figures.day(day), detail, link)
 
 
 def _price_age_fact(plan: Plan, assumption_anchors: list[str]) -> Fact:
-    """The oldest dated price, and how many carry no date."""
-    prices = [
-        (price, anchor)
-        for price, anchor in zip(plan.assumptions, assumption_anchors, strict=True)
-        if _is_price(price, plan.scenario.currency)
+    """The oldest dated price, and how many amounts of money carry no date."""
+    amounts = [
+        (assumption, anchor)
+        for assumption, anchor in zip(plan.assumptions, assumption_anchors, strict=True)
+        if assumption.unit.partition("/")[0] == plan.scenario.currency and assumption.basis != "default"
     ]
-    undated = sum(price.age_days is None for price, _ in prices)
-    detail = f"{undated} of {len(prices)} prices carry no date" if undated else ""
-    dated = [(price.age_days, price.id, anchor) for price, anchor in prices if price.age_days is not None]
+    undated = sum(amount.age_days is None for amount, _ in amounts)
+    detail = f"{undated} of {len(amounts)} amounts of money carry no date" if undated else ""
+    dated = [(amount.age_days, amount.id, anchor) for amount, anchor in amounts if amount.age_days is not None]
     if not dated:
         return Fact("Oldest price", "no price carries a date", detail, "assumptions")
     age_days, name, anchor = max(dated, key=lambda item: item[0])
     return Fact("Oldest price", figures.days(age_days), "; ".join(filter(None, (name, detail))), anchor)
-
-
-def _is_price(assumption: Assumption, currency: str) -> bool:
-    return assumption.unit.partition("/")[0] == currency and assumption.basis != "default"

@@ -3,21 +3,29 @@
 import json
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from planner.report import figures
 from planner.report.blocks import plain, unique
-from planner.schema.plan import Curve, Plan
+from planner.report.findings import gate_decides, is_ruled_out
+from planner.schema.plan import Choice, CostCurves, Curve, Plan
 
 # Okabe and Ito's colours, which people with any colour vision can tell apart, without the pale yellow.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#444444")
-_SOLID = [1, 0]
-_DASHES = ([6, 4], [2, 3], [9, 3, 2, 3])
+_SOLID = [1.0, 0.0]
+_DASHES: tuple[list[float], ...] = ([6, 4], [2, 3], [9, 3, 2, 3])
 _INK, _GRID, _BAND = "#27313c", "#e6e9ed", "#0072B2"
 _FONT = "Helvetica, Arial, sans-serif"
 _ABOVE_NOW, _BELOW_NOW = 30.0, 10.0
 """How far the picture goes beyond the costs at today's volume, as factors."""
+_MARGIN = 5.0
+"""How far it goes below the lowest volume at which hosting or a hybrid is in it, as a factor."""
+_DOT = 1.01
+_LINE_MARK = {"type": "line", "clip": True, "strokeJoin": "round"}
+# Below 1 the letter of a scale would be m, which people read as a million.
+_VOLUME_LABEL = "datum.value < 1 ? format(datum.value, '~r') : replace(format(datum.value, '~s'), 'G', 'B')"
 
 
 @dataclass(frozen=True)
@@ -35,43 +43,83 @@ WIDE = Size(width=960, height=400, legend_columns=3, x_ticks=12, label_limit=250
 NARROW = Size(width=285, height=300, legend_columns=1, x_ticks=5, label_limit=280)
 
 
+@dataclass(frozen=True)
+class _Line:
+    """A curve as it is drawn."""
+
+    name: str
+    kind: Choice
+    colour: str
+    dash: list[float]
+    is_chosen: bool
+    points: list[dict[str, Any]]
+
+
 def volume_chart(plan: Plan, size: Size) -> str | None:
     """SVG of each option's cost per 1,000 accepted answers at other volumes, or None without volumes to show."""
     if plan.curves is None:
         return None
-    curves = plan.curves.options
-    # A control character in a name makes the renderer abort the whole process.
-    shown = unique([plain(curve.name) for curve in curves])
-    chosen = next((name for name, curve in zip(shown, curves, strict=True) if curve.name == plan.verdict.option), None)
-    curves = [curve.model_copy(update={"name": name}) for name, curve in zip(shown, curves, strict=True)]
-    points = [point for curve in curves for point in _points(plan.curves.requests_per_month, curve)]
-    if not points:
+    lines = _lines_of(plan, plan.curves)
+    if not any(line.points for line in lines):
         return None
 
     # Starting the renderer takes a third of a second, which only those who draw should pay.
     import vl_convert  # noqa: PLC0415
 
-    svg: str = vl_convert.vegalite_to_svg(json.dumps(_spec(plan, curves, chosen, points, size)))
+    svg: str = vl_convert.vegalite_to_svg(json.dumps(_spec(plan, lines, size)))
     # The renderer numbers its clipping areas from one picture to the next; the same plan must give the same bytes.
     numbers = {found: str(at) for at, found in enumerate(dict.fromkeys(re.findall(r'id="clip(\d+)"', svg)))}
     return re.sub(r'(id="clip|url\(#clip)(\d+)', lambda match: match[1] + numbers[match[2]], svg)
 
 
-def _points(volumes: list[float], curve: Curve) -> list[dict[str, Any]]:
-    return [
-        {"volume": volume, "cost": cost * 1000, "option": curve.name}
-        for volume, cost in zip(volumes, curve.cost_per_success_usd, strict=True)
-        if cost is not None and cost > 0 and volume > 0
-    ]
+def _lines_of(plan: Plan, curves: CostCurves) -> list[_Line]:
+    # A control character in a name makes the renderer abort the whole process.
+    names = unique(
+        [plain(curve.name) + (" (ruled out)" if is_ruled_out(plan, curve) else "") for curve in curves.options]
+    )
+    hybrids = [curve.name for curve in curves.options if curve.kind == "hybrid"]
+    lines = []
+    for at, (name, curve) in enumerate(zip(names, curves.options, strict=True)):
+        colour = _COLOURS[at % len(_COLOURS)]
+        lines.append(
+            _Line(
+                name=name,
+                kind=curve.kind,
+                colour=_faded(colour) if is_ruled_out(plan, curve) else colour,
+                dash=_DASHES[hybrids.index(curve.name) % len(_DASHES)] if curve.kind == "hybrid" else _SOLID,
+                is_chosen=curve.name == plan.verdict.option,
+                points=_points(curves.requests_per_month, curve, name),
+            )
+        )
+    return lines
 
 
-def _spec(
-    plan: Plan, curves: list[Curve], chosen: str | None, points: list[dict[str, Any]], size: Size
-) -> dict[str, Any]:
+def _points(volumes: list[float], curve: Curve, name: str) -> list[dict[str, Any]]:
+    """Points of a curve; those with volumes between them at which the option does not exist are not to be joined."""
+    points: list[dict[str, Any]] = []
+    piece = 0
+    for volume, cost in zip(volumes, curve.cost_per_success_usd, strict=True):
+        if cost is None or cost <= 0 or volume <= 0:
+            piece += 1
+        else:
+            points.append({"volume": volume, "cost": cost * 1000, "option": name, "piece": f"{name}/{piece}"})
+    alone = {piece for piece, found in Counter(point["piece"] for point in points).items() if found == 1}
+    # A line needs two points to be seen.
+    dots = [{**point, "volume": point["volume"] * _DOT} for point in points if point["piece"] in alone]
+    return points + dots
+
+
+def _faded(colour: str) -> str:
+    """The colour mixed with white."""
+    parts = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(part * 0.5 + 255 * 0.5):02x}" for part in parts)
+
+
+def _spec(plan: Plan, lines: list[_Line], size: Size) -> dict[str, Any]:
     now = plan.break_even.now_requests_per_month
-    x_domain = _x_domain(points, now)
-    y_domain = _y_domain(points, now)
-    layers = [_band(plan, x_domain, size), *_lines(curves, chosen, points, size)]
+    y_domain = _y_domain(lines, now)
+    x_domain = _x_domain(lines, now, y_domain)
+    layers = [_band(plan, x_domain, size), *_line_layers(lines, size)]
     if now > 0:
         layers += _now_rule(now, x_domain)
     return {
@@ -86,7 +134,7 @@ def _spec(
                 "type": "quantitative",
                 "scale": {"type": "log", "domain": x_domain, "nice": False},
                 "title": "requests per month",
-                "axis": _axis(_ticks(x_domain, size.x_ticks), "replace(format(datum.value, '~s'), 'G', 'B')"),
+                "axis": _axis(_ticks(x_domain, size.x_ticks), _VOLUME_LABEL),
             },
             "y": {
                 "type": "quantitative",
@@ -109,12 +157,8 @@ def _axis(ticks: list[float], label: str) -> dict[str, Any]:
     return {"values": ticks, "labelExpr": label, "titlePadding": 10, "labelOverlap": True, **look}
 
 
-def _lines(curves: list[Curve], chosen: str | None, points: list[dict[str, Any]], size: Size) -> list[dict[str, Any]]:
+def _line_layers(lines: list[_Line], size: Size) -> list[dict[str, Any]]:
     """A line for each option, and a halo around the chosen one."""
-    names = [curve.name for curve in curves]
-    hybrids = [name for name, curve in zip(names, curves, strict=True) if curve.kind == "hybrid"]
-    dashes = [_DASHES[hybrids.index(name) % len(_DASHES)] if name in hybrids else _SOLID for name in names]
-    colours = [_COLOURS[at % len(_COLOURS)] for at in range(len(names))]
     legend = {
         "orient": "bottom",
         "title": None,
@@ -123,26 +167,30 @@ def _lines(curves: list[Curve], chosen: str | None, points: list[dict[str, Any]]
         "symbolSize": 500,
         "labelLimit": size.label_limit,
     }
+    names = [line.name for line in lines]
     by_option = {"field": "option", "type": "nominal", "sort": None, "legend": legend}
-    place = {"x": {"field": "volume"}, "y": {"field": "cost"}}
-    lines = {
-        "data": {"values": points},
-        "mark": {"type": "line", "clip": True, "strokeJoin": "round"},
-        "encoding": {
-            **place,
-            "color": {**by_option, "scale": {"domain": names, "range": colours}},
-            "strokeDash": {**by_option, "scale": {"domain": names, "range": dashes}},
-        },
-    }
-    if chosen is None:
-        return [lines]
-    colour = colours[names.index(chosen)]
-    halo = {
-        "data": {"values": [point for point in points if point["option"] == chosen]},
-        "mark": {"type": "line", "clip": True, "strokeWidth": 9, "opacity": 0.25, "color": colour},
-        "encoding": place,
-    }
-    return [halo, lines]
+    place = {"x": {"field": "volume"}, "y": {"field": "cost"}, "detail": {"field": "piece"}}
+    layers: list[dict[str, Any]] = [
+        {
+            "data": {"values": line.points},
+            "mark": {**_LINE_MARK, "strokeWidth": 8, "opacity": 0.25, "color": line.colour},
+            "encoding": place,
+        }
+        for line in lines
+        if line.is_chosen
+    ]
+    layers.append(
+        {
+            "data": {"values": [point for line in lines for point in line.points]},
+            "mark": _LINE_MARK,
+            "encoding": {
+                **place,
+                "color": {**by_option, "scale": {"domain": names, "range": [line.colour for line in lines]}},
+                "strokeDash": {**by_option, "scale": {"domain": names, "range": [line.dash for line in lines]}},
+            },
+        }
+    )
+    return layers
 
 
 def _band(plan: Plan, x_domain: list[float], size: Size) -> dict[str, Any]:
@@ -156,7 +204,8 @@ def _band(plan: Plan, x_domain: list[float], size: Size) -> dict[str, Any]:
     bands.sort(key=lambda band: band["to"] / band["from"])
     widest = bands[-1:]
     room = sum(math.log(band["to"] / band["from"]) for band in widest) / math.log(high / low) * size.width
-    label = "hosting or hybrid cheaper" if room > 150 else "in house" if room > 40 else ""
+    label = "hosting or hybrid cheaper" + (", on cost alone" if gate_decides(plan) else "")
+    label = label if room > len(label) * 6.5 else ""
     shape = {"mark": {"type": "rect", "color": _BAND, "opacity": 0.09}}
     text = {
         "data": {"values": widest},
@@ -181,42 +230,53 @@ def _band(plan: Plan, x_domain: list[float], size: Size) -> dict[str, Any]:
 
 
 def _now_rule(now: float, x_domain: list[float]) -> list[dict[str, Any]]:
-    is_left = math.log(now / x_domain[0]) < math.log(x_domain[1] / x_domain[0]) / 2
+    """A line at today's volume, named above the picture, where nothing can cross the words."""
+    share = math.log(now / x_domain[0]) / math.log(x_domain[1] / x_domain[0])
     here = {"values": [{"volume": now}]}
     rule = {"type": "rule", "color": _INK, "strokeWidth": 1.5, "strokeDash": [3, 3]}
     text = {
         "type": "text",
-        "text": ["you are here", f"{figures.count(now)}/month"],
-        "align": "left" if is_left else "right",
-        "dx": 6 if is_left else -6,
+        "text": f"you are here: {figures.count(now)}/month",
+        "align": "left" if share < 1 / 3 else "right" if share > 2 / 3 else "center",
         "color": _INK,
         "fontSize": 12,
         "fontWeight": "bold",
-        "baseline": "top",
+        "baseline": "bottom",
     }
-    at_top = {"x": {"field": "volume"}, "y": {"value": 4}}
-    behind = {**text, "color": "white", "stroke": "white", "strokeWidth": 5, "opacity": 0.85}
     return [
         {"data": here, "mark": rule, "encoding": {"x": {"field": "volume"}, "y": None}},
-        {"data": here, "mark": behind, "encoding": at_top},
-        {"data": here, "mark": text, "encoding": at_top},
+        {"data": here, "mark": text, "encoding": {"x": {"field": "volume"}, "y": {"value": -5}}},
     ]
 
 
-def _x_domain(points: list[dict[str, Any]], now: float) -> list[float]:
+def _y_domain(lines: list[_Line], now: float) -> list[float]:
+    """The range of costs, cut where it would make what lies around today's volume unreadable."""
+    points = [point for line in lines for point in line.points]
+    costs = [point["cost"] for point in points]
+    near = points
+    if now > 0:
+        nearest = min(points, key=lambda point: abs(math.log(point["volume"] / now)))["volume"]
+        near = [point for point in points if point["volume"] == nearest]
+    least = min(point["cost"] for point in near)
+    # The chosen line stays in the picture where a requirement makes it a dear one.
+    chosen = {line.name for line in lines if line.is_chosen}
+    dearest = max((point["cost"] for point in near if point["option"] in chosen and now > 0), default=0.0)
+    low = max(min(costs), least / _BELOW_NOW) * 0.7
+    high = min(max(costs), max(least * _ABOVE_NOW, dearest * 2)) * 1.25
+    return [low, high]
+
+
+def _x_domain(lines: list[_Line], now: float, y_domain: list[float]) -> list[float]:
+    """All volumes, without those so low that hosting and hybrids lie above the picture."""
+    points = [point for line in lines for point in line.points]
     volumes = [point["volume"] for point in points] + ([now] if now > 0 else [])
     low, high = min(volumes), max(volumes)
+    in_sight = [
+        point["volume"] for line in lines if line.kind != "api" for point in line.points if point["cost"] <= y_domain[1]
+    ]
+    if in_sight:
+        low = max(low, min([*in_sight, *([now] if now > 0 else [])]) / _MARGIN)
     return [low, high] if low < high else [low / 10, high * 10]
-
-
-def _y_domain(points: list[dict[str, Any]], now: float) -> list[float]:
-    """The range of costs, cut where it would make what lies around today's volume unreadable."""
-    nearest = min((abs(math.log(point["volume"] / now)), point["volume"]) for point in points)[1] if now > 0 else None
-    at_now = [point["cost"] for point in points if nearest in (None, point["volume"])]
-    costs = [point["cost"] for point in points]
-    low = max(min(costs), min(at_now) / _BELOW_NOW) * 0.8
-    high = min(max(costs), min(at_now) * _ABOVE_NOW) * 1.25
-    return [low, high]
 
 
 def _ticks(domain: list[float], most: int) -> list[float]:

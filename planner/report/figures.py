@@ -25,7 +25,8 @@ def money(value: float | None, currency: str) -> str:
     elif size >= 1:
         digits = f"{size:,.2f}"
     else:
-        digits = _significant(size, 3)
+        # Trailing zeros stay, so that the amounts of a column have the same digits.
+        digits = f"{size:.{2 - math.floor(math.log10(size))}f}"
     return f"{_sign(value)}{_symbol(currency)}{digits}"
 
 
@@ -45,7 +46,7 @@ def per_thousand(value: float | None, currency: str) -> str:
 
     Example:
         >>> per_thousand(0.00042, "USD")
-        '$0.42'
+        '$0.420'
     """
     return money(None if value is None else value * 1000, currency)
 
@@ -81,17 +82,28 @@ def count(value: float) -> str:
     """A large number with its scale in words, a small one with its digits.
 
     Example:
-        >>> count(12e6), count(3.26e9), count(850000), count(0.5), count(999.96e6)
-        ('12.0 million', '3.3 billion', '850,000', '0.5', '1.0 billion')
+        >>> count(12e6), count(3.25e9), count(850000), count(0.5), count(999.96e6)
+        ('12.0 million', '3.25 billion', '850,000', '0.5', '1.00 billion')
     """
     size = abs(value)
     if round(size / 1e6, 1) >= 1000:
-        return f"{_sign(value)}{size / 1e9:,.1f} billion"
+        return f"{_sign(value)}{_scaled(size / 1e9)} billion"
     if size >= 999_999.5:
-        return f"{_sign(value)}{size / 1e6:,.1f} million"
+        return f"{_sign(value)}{_scaled(size / 1e6)} million"
     if size >= 1000 or size == round(size):
         return f"{_sign(value)}{size:,.0f}"
     return f"{_sign(value)}{_significant(size, 4)}"
+
+
+def times(factor: float) -> str:
+    """A ratio above 1 in words, never rounded down to 1.
+
+    Example:
+        >>> times(20.4), times(1.011), times(1.0000002)
+        ('20.4 times', '1.011 times', 'hardly more than')
+    """
+    digits = _significant(factor, 4) if factor < 2 else _significant(factor, 3)
+    return "hardly more than" if digits == "1" else f"{digits} times"
 
 
 def volume(requests_per_month: float) -> str:
@@ -100,11 +112,13 @@ def volume(requests_per_month: float) -> str:
 
 
 def quantity(value: float | int | str | bool | None, unit: str, currency: str) -> str:
-    """A value with its unit, whatever it is.
+    """A value as it was given, with its unit: six digits and all digits before the point, since others recompute it.
 
     Example:
         >>> quantity(2.5, "USD/GPU/h", "USD"), quantity(-0.2, "fraction/year", "USD"), quantity(True, "", "USD")
         ('$2.50/GPU/h', '−20% per year', 'yes')
+        >>> quantity(12345678, "requests/month", "USD"), quantity(0.0825, "fraction", "USD")
+        ('12,345,678 requests/month', '8.25%')
     """
     if value is None:
         return "not given"
@@ -114,17 +128,18 @@ def quantity(value: float | int | str | bool | None, unit: str, currency: str) -
         return f"{value} {unit}".strip()
     head, slash, tail = unit.partition("/")
     if head == "fraction":
-        return percent(value) + (f" per {tail}" if slash else "")
+        return f"{_sign(value)}{_significant(abs(value) * 100, 6)}%" + (f" per {tail}" if slash else "")
+    digits = _significant(abs(value), 6)
     if head == currency:
-        return money(value, currency) + slash + tail
-    return f"{count(value)} {unit}".strip()
+        return f"{_sign(value)}{_symbol(currency)}{_with_cents(digits)}{slash}{tail}"
+    return f"{_sign(value)}{digits} {unit}".strip()
 
 
 def days(age_days: int | None) -> str:
     """An age in days."""
     if age_days is None:
         return NONE
-    return "1 day" if age_days == 1 else f"{age_days:,} days"
+    return f"{_sign(age_days)}{abs(age_days):,} day{'' if abs(age_days) == 1 else 's'}"
 
 
 def day(value: datetime.date | None) -> str:
@@ -140,11 +155,21 @@ def _sign(value: float) -> str:
     return MINUS if value < 0 else ""
 
 
+def _scaled(size: float) -> str:
+    """Three digits at least, so that a volume and a break-even close to it do not look the same."""
+    return f"{size:,.2f}" if round(size, 2) < 10 else f"{size:,.1f}"
+
+
 def _significant(size: float, digits: int) -> str:
-    """A positive number with so many significant digits, never with an exponent."""
+    """A number from 0 up with so many significant digits at least, never with an exponent or needless zeros."""
+    if size == 0:
+        return "0"
     decimals = max(0, digits - 1 - math.floor(math.log10(size)))
     text = f"{size:,.{decimals}f}"
-    whole, dot, rest = text.partition(".")
-    rest = rest.rstrip("0")
-    # Money below 1 keeps its cents: 0.50, not 0.5.
-    return whole + (dot + rest.ljust(2, "0") if rest and digits == 3 else dot + rest if rest else "")
+    return text.rstrip("0").rstrip(".") if decimals else text
+
+
+def _with_cents(digits: str) -> str:
+    """Money with a fraction shows both digits of its cents: 0.50, not 0.5."""
+    whole, dot, rest = digits.partition(".")
+    return whole + dot + rest.ljust(2, "0") if rest else digits

@@ -1,9 +1,12 @@
 """The report's tables, apart from the cash flows: gates, options, volumes, doubt, switch points, assumptions."""
 
+import math
+
 from planner.report import figures
-from planner.report.answer import has_doubt, spread
+from planner.report.answer import spread
 from planner.report.blocks import Row, Table, slug, unique
-from planner.schema.plan import Assumption, Curve, Option, Plan
+from planner.report.findings import has_doubt, is_ruled_out
+from planner.schema.plan import Assumption, Curve, Flip, Option, Plan
 from planner.units import unit_of
 
 KIND_WORDS = {"host": "host", "api": "API", "hybrid": "hybrid"}
@@ -24,6 +27,8 @@ _BASES = {
     "default": ("Defaults", "left out of the scenario; the program's own value"),
 }
 _CURVE_ROWS = 9
+_API_PRICES = "api.price_change_fraction"
+_FLIP_WORDS = {"traffic.requests_per_month": "Requests in month 1", _API_PRICES: "All API prices, against today's"}
 
 
 def gates_table(plan: Plan) -> Table:
@@ -61,18 +66,31 @@ def curve_table(plan: Plan) -> Table | None:
     """The chart's numbers at a few volumes."""
     if plan.curves is None:
         return None
-    volumes = plan.curves.requests_per_month
-    step = max(1, -(-len(volumes) // _CURVE_ROWS))
-    picked = range(0, len(volumes), step)
+    volumes, now = plan.curves.requests_per_month, plan.break_even.now_requests_per_month
     rows = tuple(
-        Row((figures.count(volumes[at]), *(_cost_at(plan, curve, at) for curve in plan.curves.options)))
-        for at in picked
+        Row(
+            (figures.count(volumes[at]), *(_cost_at(plan, curve, at) for curve in plan.curves.options)),
+            tags=("you are here",) if volumes[at] == now else (),
+            style="chosen" if volumes[at] == now else "",
+        )
+        for at in _spread_out(volumes, now)
     )
-    names = tuple(curve.name for curve in plan.curves.options)
+    names = tuple(curve.name + (" (ruled out)" if is_ruled_out(plan, curve) else "") for curve in plan.curves.options)
     caption = "Cost per 1,000 accepted answers at other volumes"
-    notes = (f"{figures.NONE}: no hybrid there, since the machines or the API would serve everything.",)
+    has_gaps = any(figures.NONE in row.cells for row in rows)
+    gaps = f"{figures.NONE}: no hybrid there, since the machines or the API would serve everything."
+    notes = (gaps,) if has_gaps else ()
     align = "r" * (len(names) + 1)
     return Table("volume-table", caption, ("Requests/month", *names), align, rows, notes, is_open=False)
+
+
+def _spread_out(volumes: list[float], now: float) -> list[int]:
+    """Places of a few volumes at even ratios from the first to the last, and that of today."""
+    low, high = volumes[0], volumes[-1]
+    wanted = [low * (high / low) ** (step / (_CURVE_ROWS - 1)) for step in range(_CURVE_ROWS)]
+    if low <= now <= high:
+        wanted.append(now)
+    return sorted({min(range(len(volumes)), key=lambda at: abs(volumes[at] - volume)) for volume in wanted})
 
 
 def _cost_at(plan: Plan, curve: Curve, at: int) -> str:
@@ -106,20 +124,20 @@ def flips_table(plan: Plan, links: dict[str, str]) -> Table:
     units = {assumption.id: assumption.unit for assumption in plan.assumptions}
     currency = plan.scenario.currency
     rows = []
-    for flip in sorted(plan.flips, key=lambda flip: (_distance(flip.now, flip.flips_at), flip.input)):
+    for flip in sorted(plan.flips, key=lambda flip: (_distance(flip), flip.input)):
         unit = units.get(flip.input, unit_of(flip.input, currency))
-        moved = figures.change(flip.flips_at / flip.now - 1) if flip.now else figures.NONE
+        moved = _move(flip)
         cells = (
-            flip.input,
+            _FLIP_WORDS.get(flip.input, flip.input),
             figures.quantity(flip.now, unit, currency),
             figures.quantity(flip.flips_at, unit, currency),
-            moved,
+            figures.NONE if moved is None else figures.change(moved),
             KIND_WORDS[flip.to],
         )
         rows.append(Row(cells, link=links.get(flip.input, "")))
-    return Table(
-        "flips", "Switch points", ("Input", "Now", "Switches at", "Change", "Then cheapest"), "lrrrl", tuple(rows)
-    )
+    columns = ("Input", "Now", "Switches at", "Change", "Then cheapest")
+    notes = ("One input at a time, all others as in the scenario; the nearest first.",)
+    return Table("flips", "Switch points", columns, "lrrrl", tuple(rows), notes)
 
 
 def assumption_anchors(plan: Plan) -> list[str]:
@@ -213,5 +231,13 @@ def _money_or_none(plan: Plan, value: float | None) -> str:
     return figures.NONE if value is None else figures.money(value, plan.scenario.currency)
 
 
-def _distance(now: float, then: float) -> float:
-    return abs(then / now - 1) if now else float("inf")
+def _move(flip: Flip) -> float | None:
+    """How far an input moves until the choice switches, as a fraction of what it is now."""
+    if flip.input == _API_PRICES:
+        return flip.flips_at
+    return flip.flips_at / flip.now - 1 if flip.now else None
+
+
+def _distance(flip: Flip) -> float:
+    moved = _move(flip)
+    return math.inf if moved is None else abs(moved)

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from planner.report import figures
-from planner.report.answer import Answer, build_answer, has_doubt, volume_ranges
+from planner.report.answer import Answer, break_even_label, build_answer, volume_ranges
 from planner.report.blocks import Fact, Table, map_text, plain
 from planner.report.cash import cash_flow_anchors, cash_flow_tables
+from planner.report.findings import gate_decides, has_doubt, is_ruled_out
 from planner.report.tables import (
     assumption_anchors,
     assumption_tables,
@@ -38,10 +39,11 @@ class View:
     options: Table
     volume_text: tuple[str, ...]
     chart_alt: str
+    chart_key: str
     curve: Table | None
     cash_flows: tuple[Table, ...]
     flips: Table
-    api_price: str
+    change_text: tuple[str, ...]
     doubt: Table | None
     doubt_text: str
     assumptions: tuple[Table, ...]
@@ -62,10 +64,11 @@ def build_view(plan: Plan) -> View:
         options=options_table(plan, cash_anchors),
         volume_text=_volume_text(plan),
         chart_alt=_chart_alt(plan),
+        chart_key=_chart_key(plan),
         curve=curve_table(plan),
         cash_flows=cash_flow_tables(plan, cash_anchors),
         flips=flips_table(plan, links),
-        api_price=_api_price(plan),
+        change_text=_change_text(plan),
         doubt=doubt_table(plan),
         doubt_text="" if has_doubt(plan) else "No input states a doubt, so no probability is shown.",
         assumptions=assumption_tables(plan, anchors),
@@ -79,7 +82,10 @@ def _scenario_facts(plan: Plan) -> tuple[Fact, ...]:
     return (
         Fact("As of", figures.day(scenario.as_of)),
         Fact("Horizon", f"{scenario.horizon_months} months"),
-        Fact("Discount rate", f"{figures.percent(scenario.discount_rate_fraction_per_year)} per year"),
+        Fact(
+            "Discount rate",
+            figures.quantity(scenario.discount_rate_fraction_per_year, "fraction/year", scenario.currency),
+        ),
         Fact("Currency", scenario.currency),
         Fact("Scenario file (SHA-256)", scenario.sha256),
     )
@@ -87,23 +93,54 @@ def _scenario_facts(plan: Plan) -> tuple[Fact, ...]:
 
 def _volume_text(plan: Plan) -> tuple[str, ...]:
     even = plan.break_even
-    text = [f"Hosting or a hybrid is cheaper: {volume_ranges(plan)}"]
+    text = [f"{break_even_label(plan)}: {volume_ranges(plan)}"]
     text.append(f"You are at {figures.volume(even.now_requests_per_month)}, the volume of month 1.")
     if even.scanned_requests_per_month is not None:
         low, high = even.scanned_requests_per_month
         text.append(f"Looked at: {figures.count(low)} to {figures.volume(high)}.")
-    if plan.curves is None:
-        text.append("There is no chart, since there are no other volumes to show.")
     return tuple(text)
 
 
 def _chart_alt(plan: Plan) -> str:
     if plan.curves is None:
         return ""
-    names = ", ".join(curve.name for curve in plan.curves.options)
+    names = ", ".join(
+        curve.name + (" (ruled out)" if is_ruled_out(plan, curve) else "") for curve in plan.curves.options
+    )
     return f"Chart of cost per 1,000 accepted answers against requests per month: {names}. " + " ".join(
         _volume_text(plan)
     )
+
+
+def _chart_key(plan: Plan) -> str:
+    """What the chart's marks mean, apart from the lines that it names itself."""
+    if plan.curves is None:
+        return ""
+    curves = plan.curves.options
+    marks = ["Both scales are logarithmic."]
+    if plan.break_even.requests_per_month:
+        marks.append(f"Shaded: {_lower(break_even_label(plan))}.")
+    if any(curve.name == plan.verdict.option for curve in curves):
+        marks.append("Broad line: the option chosen.")
+    if any(None in curve.monthly_cost_usd for curve in curves):
+        marks.append("A hybrid is drawn only where the machines serve part of the traffic, not all or none.")
+    if any(is_ruled_out(plan, curve) for curve in curves):
+        marks.append("Pale lines: ruled out.")
+    return " ".join(marks)
+
+
+def _change_text(plan: Plan) -> tuple[str, ...]:
+    """What the switch points mean here, or why there are none."""
+    if plan.break_even.scanned_requests_per_month is None:
+        return (volume_ranges(plan),)
+    if gate_decides(plan):
+        decides = "Requirements decide, so no price and no volume changes the choice."
+        return (decides, f"On cost alone, {_lower(_api_price(plan))}")
+    if plan.break_even.now_requests_per_month == 0:
+        return ("Without requests there is no cost per accepted answer, and so nothing that could switch.",)
+    if not plan.flips:
+        return (_api_price(plan), "Nor does any volume that was looked at make another choice the cheapest.")
+    return (_api_price(plan),)
 
 
 def _api_price(plan: Plan) -> str:
@@ -117,3 +154,7 @@ def _api_price(plan: Plan) -> str:
         f"All API prices would have to {verb} by {figures.percent(abs(fraction))} "
         "for the best API option to cost as much as the best other option."
     )
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]

@@ -96,7 +96,7 @@ def read_rows(path: Path) -> Rows:
     theirs = [str(name).strip().lower() for name in cells.columns]
     cells.columns = [_OUR_NAME.get(name, "") for name in theirs]
     _check_columns(file, list(cells.columns))
-    cells = cells[[name for name in cells.columns if name]]
+    cells = cells[[name for name in cells.columns if name]].copy()
     cells["line"] = np.arange(2, len(cells) + 2)
     cells = cells[(cells.drop(columns="line") != "").any(axis=1)].reset_index(drop=True)
     return Rows(file, _as_numbers(file, cells, zone_is_optional=_AZURE_COLUMN in theirs), sha256)

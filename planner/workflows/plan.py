@@ -1,5 +1,6 @@
 """From a scenario file to a plan."""
 
+import datetime
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -160,7 +161,7 @@ def _candidates(options: Sequence[Option]) -> list[Candidate]:
     ]
 
 
-def _verdict(loaded: LoadedScenario, decision: Decision, again_on: object) -> Verdict:
+def _verdict(loaded: LoadedScenario, decision: Decision, again_on: datetime.date) -> Verdict:
     grade, grade_because = grade_of(loaded)
     return Verdict(
         choice=decision.choice,
@@ -169,7 +170,7 @@ def _verdict(loaded: LoadedScenario, decision: Decision, again_on: object) -> Ve
         grade=grade,
         grade_because=grade_because,
         reasons=list(decision.reasons),
-        decide_again_on=again_on,  # type: ignore[arg-type]
+        decide_again_on=again_on,
     )
 
 
