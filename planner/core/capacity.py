@@ -105,9 +105,8 @@ def worked_replicas(shape: Shape, mean_load_replicas: Array, replicas: NDArray[n
     # Prefix sums over hours in order of load make each count one look-up instead of a pass over all hours.
     load_below = np.concatenate(([0.0], np.cumsum(load * fraction)))
     hours_above = np.concatenate((np.cumsum(fraction[::-1])[::-1], [0.0]))
-    counts = np.broadcast_to(replicas, (mean_load_replicas.size, np.shape(replicas)[-1]))
-    worked = np.empty(counts.shape)
-    for month, mean in enumerate(mean_load_replicas):
-        below = np.searchsorted(load * mean, counts[month])
-        worked[month] = load_below[below] * mean + hours_above[below] * counts[month]
-    return worked
+    # Where the mean is 0, every hour lies below any count.
+    mean = mean_load_replicas[:, np.newaxis]
+    relative = np.divide(replicas, mean, out=np.full((mean.size, np.shape(replicas)[-1]), np.inf), where=mean > 0)
+    below = np.searchsorted(load, relative)
+    return np.asarray(load_below[below] * mean + hours_above[below] * replicas)

@@ -3,7 +3,7 @@
 import datetime
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -38,12 +38,13 @@ class Document:
         file: the file as the user named it.
         data: its content: mappings, lists, strings, numbers, booleans, days, None.
         sha256: of its bytes.
+        find_places: gives the line and column of every field that the file has.
     """
 
     file: str
     data: dict[str, Any]
     sha256: str
-    text: str = field(repr=False)
+    find_places: Callable[[], dict[Loc, Place]] = field(repr=False)
 
     def place(self, loc: Loc) -> Place:
         """Line and column of a field's key, or of the nearest field around it that the file has."""
@@ -54,11 +55,7 @@ class Document:
 
     @cached_property
     def _places(self) -> dict[Loc, Place]:
-        # Only mistakes ask for places, and reading a large JSON file as YAML takes seconds.
-        try:
-            return _YamlReader(self.file, self.text).places
-        except InputFileError:
-            return {}
+        return self.find_places()
 
 
 def load_document(path: Path) -> Document:
@@ -76,8 +73,11 @@ def load_document(path: Path) -> Document:
         line = raw.count(b"\n", 0, error.start) + 1
         column = error.start - raw.rfind(b"\n", 0, error.start)
         raise InputFileError([Problem(str(path), line, column, "", "is not UTF-8 text")]) from error
-    data = _read_json(str(path), text) if _is_json(path) else _YamlReader(str(path), text).data
-    return Document(str(path), data, hashlib.sha256(raw).hexdigest(), text)
+    sha256 = hashlib.sha256(raw).hexdigest()
+    if _is_json(path):
+        return Document(str(path), _read_json(str(path), text), sha256, lambda: _places_of_json(str(path), text))
+    reader = _YamlReader(str(path), text)
+    return Document(str(path), reader.data, sha256, lambda: reader.places)
 
 
 def read_bytes(path: Path, most: int) -> bytes:
@@ -135,6 +135,14 @@ def _read_json(file: str, text: str) -> dict[str, Any]:
             [Problem(file, *_TOP, "", _needs_mapping("a list" if isinstance(data, list) else "a value"))]
         )
     return data
+
+
+def _places_of_json(file: str, text: str) -> dict[Loc, Place]:
+    """Places by the YAML reader; only mistakes ask for them, since it takes seconds for a large file."""
+    try:
+        return _YamlReader(file, text).places
+    except InputFileError:
+        return {}
 
 
 def _depth(data: Any) -> int:

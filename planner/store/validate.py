@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -65,7 +65,7 @@ def read_model(document: Document, model: type[Model], kind: str, extra: Sequenc
 
 
 def _tag(model: type[FileModel]) -> str:
-    return str(model.model_json_schema()["properties"]["schema"]["const"])
+    return str(get_args(model.model_fields["schema_"].annotation)[0])
 
 
 def _wrong_tag(document: Document, kind: str, tag: str) -> Problem | None:
