@@ -1,5 +1,6 @@
-"""Where the answer changes: break-even volumes, and the API price at which the choice turns."""
+"""Break-evens: volumes, and API prices, at which the best hosting or hybrid option costs as much as the best API."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,75 +8,92 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.core.capacity import MOST_REPLICAS, sizing_load
-from planner.core.outcome import Outcome
+from planner.core.decide import Candidate
+from planner.core.outcome import Hosting
 from planner.core.question import Question
+from planner.core.rules import Rules
+from planner.core.search import first_on_path, price_factors
+from planner.core.volumes import hosting_lead_usd, volumes_between, volumes_to_price
 
 Array = NDArray[np.float64]
 
-_POINTS = 121
-_MOST_SCANNED_REPLICAS = 400
-_VOLUMES_BELOW_NOW, _VOLUMES_ABOVE_NOW = 1e3, 1e2
-_VOLUMES_WITHOUT_NOW = (1e3, 1e9)
-_PRICE_FACTORS = (1e-3, 1e3)
-_STEPS_LOOKED_AT = 20
+_NEXT_TO_NOTHING = 1e-6
+"""Where hosting is cheaper at the lowest volume looked at, it is at this fraction of it too, or an end is sought."""
+_LOOKS_BETWEEN = 33
 
 
 @dataclass(frozen=True)
 class VolumeScan:
-    """Costs of every option over a range of volumes.
+    """Every option at a range of volumes.
 
     Attributes:
         requests_per_month: volumes of month 1, ascending [requests/month], shape (volumes,).
-        outcomes: every option's outcome at each volume.
-        cheaper: volumes at which hosting or a hybrid is cheaper, as (low, high); high infinite: no end was found.
+        candidates: every option at each volume; hybrids come and go.
+        cheaper: volumes at which hosting or a hybrid is cheaper than every API, as (low, high); low 0 and high
+            infinite where no end was found.
     """
 
     requests_per_month: Array
-    outcomes: list[list[Outcome]]
+    candidates: list[list[Candidate]]
     cheaper: list[tuple[float, float]]
 
 
-def scan_volumes(question: Question, progress: Callable[[float], None] = lambda _: None) -> VolumeScan | None:
+def scan_volumes(
+    question: Question, rules: Rules, progress: Callable[[float], None] = lambda _: None
+) -> VolumeScan | None:
     """Looks for the volumes at which the best hosting or hybrid option beats the best API option.
 
-    Whole replicas make cost against volume a saw-tooth, so there may be several such ranges. The scan steps
-    by a tenth or so, and looks at both sides of each hosting option's first steps where all months are alike;
-    what it finds is refined to a millionth. A range narrower than a step may be missed.
+    Whole replicas make cost against volume a saw-tooth, and a hybrid ends where its best split serves
+    everything in house, so there may be several such ranges. Their ends are found to a ten-millionth; a gap
+    that such an end leaves may be missed where it is narrower than 1.5 %, or beyond some forty replicas.
 
     Args:
         question: what is asked.
+        rules: say which options are compared.
         progress: told the fraction of volumes done, from 0 to 1.
 
     Returns:
         The scan, or None where there is no hosting or no API option to compare.
     """
-    if not question.hosting or not question.api:
+    hosting = [option for option in question.hosting if rules.compares_machines(option.option)]
+    if not hosting or not question.api:
         return None
-    volumes = _volumes(question)
-    outcomes = []
-    for done, volume in enumerate(volumes):
-        progress(done / volumes.size)
-        outcomes.append(question.at_volume(float(volume)).outcomes())
-    rate = question.rate_fraction_per_year
-    advantages = [hosting_advantage_usd(at, rate) for at in outcomes]
+
+    def at(volume: float) -> list[Candidate]:
+        return rules.candidates(question.at_volume(volume).outcomes())
 
     def is_cheaper(volume: float) -> bool:
-        return hosting_advantage_usd(question.at_volume(volume).outcomes(), rate) > 0
+        return hosting_advantage_usd(rules.compared(at(volume))) > 0
 
-    cheaper: list[tuple[float, float]] = []
-    for index, value in enumerate(advantages):
-        is_first = index == 0 or advantages[index - 1] <= 0
-        if value > 0 and is_first:
-            low = _turn(is_cheaper, volumes[index - 1], volumes[index]) if index else float(volumes[0])
-            cheaper.append((low, math.inf))
-        if value <= 0 and not is_first:
-            cheaper[-1] = (cheaper[-1][0], _turn(is_cheaper, volumes[index - 1], volumes[index]))
-    return VolumeScan(volumes, outcomes, cheaper)
+    def price(volumes: Sequence[float], done: float, done_after: float) -> None:
+        for number, volume in enumerate(volumes):
+            progress(done + (done_after - done) * number / len(volumes))
+            found[volume] = at(volume)
+
+    def advantage_usd(volume: float) -> float:
+        return hosting_advantage_usd(rules.compared(found[volume]))
+
+    found: dict[float, list[Candidate]] = {}
+    price(volumes_to_price(question, hosting).tolist(), 0.0, 0.8)
+    # Where hosting alone is dearer and a hybrid leads, the API may be cheaper wherever that hybrid is none.
+    gaps = [
+        (low, high)
+        for low, high in itertools.pairwise(sorted(found))
+        if max(advantage_usd(low), advantage_usd(high)) > 0 and _hosting_lags(question, hosting, low, high)
+    ]
+    price([volume for low, high in gaps for volume in volumes_between(question, hosting, low, high)], 0.8, 1.0)
+    for low, high in itertools.pairwise(sorted(found)):
+        for name in _leading_hybrids_that_end(rules.compared(found[low]), rules.compared(found[high])):
+            if _hosting_lags(question, hosting, low, high):
+                price(_end_of(name, at, low, high), 1.0, 1.0)
+    scanned = sorted(found)
+    advantages = [advantage_usd(volume) for volume in scanned]
+    cheaper = _ranges(scanned, advantages, is_cheaper)
+    return VolumeScan(np.array(scanned), [found[volume] for volume in scanned], cheaper)
 
 
-def api_price_change(question: Question) -> float | None:
-    """Change of all API prices at which the best API option costs as much as the best other [fraction].
+def api_price_change(question: Question, rules: Rules) -> float | None:
+    """Smallest change of all API prices at which the best API option costs as much as the best other [fraction].
 
     Returns:
         -0.3 where prices must fall by 30 % for the API to draw level; None where no change between
@@ -83,56 +101,76 @@ def api_price_change(question: Question) -> float | None:
     """
     if not question.hosting or not question.api or question.workload.requests.sum() <= 0:
         return None
-    rate = question.rate_fraction_per_year
 
     def is_cheaper(factor: float) -> bool:
-        return hosting_advantage_usd(question.at_api_prices(factor).outcomes(), rate) > 0
+        return hosting_advantage_usd(rules.compared(rules.candidates(question.at_api_prices(factor).outcomes()))) > 0
 
-    low, high = _PRICE_FACTORS
-    if is_cheaper(low) or not is_cheaper(high):
-        return None
-    return _turn(is_cheaper, low, high) - 1
+    now = is_cheaper(1.0)
+    found = first_on_path(lambda factor: is_cheaper(factor) != now, price_factors(not now, 1000.0))
+    return None if found is None else found - 1
 
 
-def hosting_advantage_usd(outcomes: Sequence[Outcome], rate_fraction_per_year: float) -> float:
+def hosting_advantage_usd(candidates: Sequence[Candidate]) -> float:
     """By how much the best hosting or hybrid option beats the best API option, per accepted answer [USD]."""
     best = {"api": math.inf, "other": math.inf}
-    for outcome in outcomes:
-        cost = outcome.cost_per_success_usd(rate_fraction_per_year)
-        side = "api" if outcome.kind == "api" else "other"
-        best[side] = min(best[side], math.inf if cost is None else cost)
+    for candidate in candidates:
+        side = "api" if candidate.kind == "api" else "other"
+        best[side] = min(best[side], candidate.rank[0])
     if math.isinf(best["other"]):
         return -math.inf
     return best["api"] - best["other"]
 
 
+def _hosting_lags(question: Question, hosting: Sequence[Hosting], low: float, high: float) -> bool:
+    """Whether hosting alone is dearer than an API anywhere between two volumes."""
+    return bool(np.any(hosting_lead_usd(question, hosting, np.geomspace(low, high, _LOOKS_BETWEEN)) <= 0))
+
+
+def _ranges(
+    volumes: Sequence[float], advantages: Sequence[float], is_cheaper: Callable[[float], bool]
+) -> list[tuple[float, float]]:
+    cheaper: list[tuple[float, float]] = []
+    for index, value in enumerate(advantages):
+        is_first = index == 0 or advantages[index - 1] <= 0
+        if value > 0 and is_first:
+            cheaper.append((_start(volumes, index, is_cheaper), math.inf))
+        if value <= 0 and not is_first:
+            cheaper[-1] = (cheaper[-1][0], _turn(is_cheaper, volumes[index - 1], volumes[index]))
+    return cheaper
+
+
+def _start(volumes: Sequence[float], index: int, is_cheaper: Callable[[float], bool]) -> float:
+    if index > 0:
+        return _turn(is_cheaper, volumes[index - 1], volumes[index])
+    lowest = volumes[0] * _NEXT_TO_NOTHING
+    return 0.0 if is_cheaper(lowest) else _turn(is_cheaper, lowest, volumes[0])
+
+
 def _turn(holds: Callable[[float], bool], low: float, high: float) -> float:
     """Where a condition turns between two positive values, to a ten-millionth; a jump is as good as a crossing."""
     holds_below = holds(low)
-    while high / low > 1 + 1e-7:
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if holds(middle) == holds_below else (low, middle)
-    return math.sqrt(low * high)
+    turned = first_on_path(lambda value: holds(value) != holds_below, [low, high])
+    return high if turned is None else turned
 
 
-def _volumes(question: Question) -> Array:
-    now = float(question.workload.requests[0])
-    low, high = (now / _VOLUMES_BELOW_NOW, now * _VOLUMES_ABOVE_NOW) if now > 0 else _VOLUMES_WITHOUT_NOW
-    # Loads in replicas grow in proportion, so the volume that fills so many replicas is known at once.
-    full = question.at_volume(high)
-    peak = float(full.workload.shape.relative_load.max())
-    most = max(float(hosting.mean_load_replicas(full.workload).max()) * peak for hosting in question.hosting)
-    volumes = [np.array([now])]
-    if np.ptp(full.workload.requests) == 0:
-        steps = np.arange(1, _STEPS_LOOKED_AT + 1)
-        for hosting in question.hosting:
-            volume_per_replica = high / float(hosting.mean_load_replicas(full.workload)[0])
-            for level in (1.0, sizing_load(full.workload.shape, question.attainment_fraction), peak):
-                at_step = volume_per_replica / level * steps
-                volumes += [at_step, at_step * (1 + 1e-6)]
-    # Wide enough to hold the volume of today, and never so wide that machines for it could not be counted.
-    high = min(max(high * min(1.0, _MOST_SCANNED_REPLICAS / most), now * 1.5), high * 0.99 * MOST_REPLICAS / most)
-    high = max(high, now)
-    low = min(low, high / _VOLUMES_BELOW_NOW)
-    merged = np.unique(np.concatenate([*volumes, np.geomspace(low, high, _POINTS)]))
-    return np.asarray(merged[(merged >= low) & (merged <= high) & (merged > 0)])
+def _leading_hybrids_that_end(low: Sequence[Candidate], high: Sequence[Candidate]) -> list[str]:
+    """Hybrids that exist at one of two volumes only, and cost less there than any hosting alone."""
+    names = {candidate.name for candidate in low} ^ {candidate.name for candidate in high}
+    leading = []
+    for candidates in (low, high):
+        alone = min((each.rank for each in candidates if each.kind == "host"), default=(math.inf, math.inf))
+        leading += [each.name for each in candidates if each.name in names and each.rank < alone]
+    return leading
+
+
+def _end_of(name: str, at: Callable[[float], Sequence[Candidate]], low: float, high: float) -> tuple[float, float]:
+    """Volumes just before and just behind where an option begins or ends."""
+    is_there = any(candidate.name == name for candidate in at(low))
+
+    def changed(volume: float) -> bool:
+        return any(candidate.name == name for candidate in at(volume)) != is_there
+
+    end = first_on_path(changed, [low, high])
+    if end is None:
+        return low, high
+    return end * (1 - 2e-7), end

@@ -23,11 +23,11 @@ def replicas_needed(shape: Shape, mean_load_replicas: Array, attainment_fraction
 
     Args:
         shape: how hours spread around the mean.
-        mean_load_replicas: mean load of each month over one replica's capacity [replicas], shape (months,), >= 0.
+        mean_load_replicas: mean load of each month over one replica's capacity [replicas], any shape, >= 0.
         attainment_fraction: share of requests that must be in hours that hold, above 0 up to 1.
 
     Returns:
-        Replicas of each month, shape (months,).
+        Replicas of each month, shaped as the loads.
 
     Raises:
         InputError: more than 10,000 replicas would be needed, or a load is negative or not finite.
@@ -79,7 +79,7 @@ def attainment_fraction(shape: Shape, mean_load_replicas: Array, replicas: NDArr
     """
     hourly = np.outer(mean_load_replicas, shape.relative_load)
     holds = hourly * (1 - _ROUNDING) <= replicas[:, np.newaxis]
-    return np.asarray(holds @ (shape.relative_load * shape.hours_fraction))
+    return np.minimum(holds @ (shape.relative_load * shape.hours_fraction), 1.0)  # a sum may end beyond 1
 
 
 def worked_replicas(shape: Shape, mean_load_replicas: Array, replicas: NDArray[np.int64]) -> Array:

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from planner.schema.plan import Choice, Gate
+from planner.core.gates import because_of
+from planner.schema.plan import Choice, Gate, VerdictChoice
 from planner.schema.scenario import DecisionRule
 
 
@@ -33,7 +33,7 @@ class Candidate:
 class Decision:
     """A choice, the option to take, and the reasons in the order they were found."""
 
-    choice: Literal["host", "api", "hybrid", "abstain"]
+    choice: VerdictChoice
     option: str | None
     reasons: tuple[str, ...]
 
@@ -64,7 +64,7 @@ def decide(
             f"the requirements contradict each other: {' and '.join(must_host)} ask for hosting, "
             f"{' and '.join(must_not_host)} rule it out"
         )
-    reasons = [f"{gate.name}: {gate.because}" for gate in gates if gate.effect in ("must_host", "must_not_host")]
+    reasons = [because_of(gate) for gate in gates if gate.effect in ("must_host", "must_not_host")]
     feasible = sorted((candidate for candidate in candidates if candidate.is_feasible), key=lambda c: c.rank)
     if not feasible:
         return _abstain(*reasons, "no option of the scenario is feasible")
@@ -76,13 +76,15 @@ def decide(
             *reasons, "cost per accepted answer is undefined for every option: there are no accepted answers"
         )
     if rival is None:
-        reasons.append(f"{best.name} is the cheapest feasible option, and no other choice is open")
+        reasons.append(f"{best.name} is the cheapest feasible option, and none of another kind is")
     elif _is_within(best, rival, materiality_fraction):
         return _abstain(
-            f"{best.name} ({best.kind}) and {rival.name} ({rival.kind}) cost the same within {materiality_fraction:.1%}"
+            f"{best.name} ({best.kind}) and {rival.name} ({rival.kind}) cost the same "
+            f"within {materiality_fraction * 100:g}%"
         )
     else:
         reasons.append(_gap(best, rival))
+    reasons += [because_of(gate) for gate in gates if gate.name == "data_residency" and _is_conceded(gate, best)]
     reasons += _price_of_gates(best, candidates)
     return _apply_rule(best, feasible, reasons, rule)
 
@@ -99,7 +101,12 @@ def _gap(best: Candidate, rival: Candidate) -> str:
         return f"{text}, before {rival.name} ({rival.kind})"
     ratio = rival.cost_per_success_usd / best.cost_per_success_usd
     more = f"{ratio - 1:.1%} more" if ratio < 2 else f"{ratio:.1f} times as much"
-    return f"{text}; the next choice, {rival.name} ({rival.kind}), costs {more}"
+    return f"{text}; the best of another kind, {rival.name} ({rival.kind}), costs {more}"
+
+
+def _is_conceded(gate: Gate, best: Candidate) -> bool:
+    """Whether the choice lets data out that should stay; whoever signs must see it beside the answer."""
+    return gate.effect == "warns" and best.kind != "host"
 
 
 def _price_of_gates(best: Candidate, candidates: Sequence[Candidate]) -> list[str]:

@@ -1,6 +1,6 @@
 """Level and shape of demand: how many requests each month, and how its hours spread around the mean."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -36,19 +36,30 @@ class Workload:
     Attributes:
         requests: requests of months 1…H [requests/month], shape (months,).
         shape: how a month's hours spread.
+        growth: requests of each month over those of month 1, shape (months,); only needed where there are no
+            requests now, and another level is asked about. Left out: flat.
     """
 
     requests: Array
     shape: Shape
+    growth: Array | None = None
 
     @property
     def mean_load_per_s(self) -> Array:
         """Mean load of each month [requests/s], shape (months,)."""
         return self.requests / SECONDS_PER_MONTH
 
-    def scaled(self, factor: float) -> Self:
-        """The same workload with every month's requests multiplied."""
-        return type(self)(self.requests * factor, self.shape)
+    def at_level(self, requests_per_month: float) -> Self:
+        """The same growth and shape with another volume in month 1 [requests/month].
+
+        Example:
+            >>> Workload(np.array([100.0, 150.0]), steady()).at_level(10.0).requests.tolist()
+            [10.0, 15.0]
+        """
+        if self.requests[0] > 0:
+            return replace(self, requests=self.requests * (requests_per_month / self.requests[0]))
+        growth = np.ones(self.requests.size) if self.growth is None else self.growth
+        return replace(self, requests=growth * requests_per_month)
 
 
 def steady() -> Shape:

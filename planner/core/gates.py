@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from planner.schema.options import ApiOption, HostingOption
+from planner.schema.options import HostingOption
 from planner.schema.plan import Choice, Gate
 from planner.schema.scenario import Requirements
 
@@ -10,11 +10,11 @@ MANY_MODEL_CHANGES_PER_YEAR = 4
 """From one change a quarter on, re-qualifying a self-hosted model is a standing task."""
 
 
-def all_gates(requirements: Requirements, hosting: Sequence[HostingOption], api: Sequence[ApiOption]) -> list[Gate]:
+def all_gates(requirements: Requirements, hosting: Sequence[HostingOption]) -> list[Gate]:
     """Every gate with its result and its effect in this scenario, in the order they are read.
 
     Example:
-        >>> [g.effect for g in all_gates(Requirements(offline=True), [], []) if g.name == "offline"]
+        >>> [gate.effect for gate in all_gates(Requirements(offline=True), []) if gate.name == "offline"]
         ['must_host']
     """
     return [
@@ -28,10 +28,10 @@ def all_gates(requirements: Requirements, hosting: Sequence[HostingOption], api:
     ]
 
 
-def forbidden(
+def ruled_out_because(
     kind: Choice, gates: Sequence[Gate], requirements: Requirements, hosting: HostingOption | None
 ) -> list[str]:
-    """Why gates rule an option out; empty where they don't.
+    """Why requirements rule an option out; empty where they don't.
 
     Args:
         kind: of the option.
@@ -42,13 +42,27 @@ def forbidden(
     reasons = []
     for gate in gates:
         if gate.effect == "must_host" and kind != "host":
-            reasons.append(f"{gate.name}: {gate.because}")
+            reasons.append(because_of(gate))
         if gate.effect == "must_not_host" and kind != "api":
-            reasons.append(f"{gate.name}: {gate.because}")
-    lacks_people = requirements.gpu_operations_experience == "none" and hosting and not hosting.operations.is_priced
-    if lacks_people and not reasons:
-        reasons.append("gpu_operations_experience: none, and this option prices no operations to get it")
+            reasons.append(because_of(gate))
+    if hosting is not None and lacks_people(requirements, hosting) and not reasons:
+        reasons.append("GPU operations experience: none, and this option prices no operations to get it")
     return reasons
+
+
+def lacks_people(requirements: Requirements, hosting: HostingOption) -> bool:
+    """Whether nobody can run these machines: the team has no experience, and none is paid for."""
+    return requirements.gpu_operations_experience == "none" and not hosting.operations.is_priced
+
+
+def because_of(gate: Gate) -> str:
+    """A gate's reason under its name, as people read it.
+
+    Example:
+        >>> because_of(Gate(name="data_residency", result="pass", effect="none", because="data may leave"))
+        'data residency: data may leave'
+    """
+    return f"{gate.name.replace('_', ' ').replace('gpu', 'GPU')}: {gate.because}"
 
 
 def _data_residency(requirements: Requirements) -> Gate:
@@ -123,13 +137,14 @@ def _model_changes(requirements: Requirements, hosting: Sequence[HostingOption])
     changes = requirements.model_changes_per_year
     if "model_changes_per_year" not in requirements.model_fields_set:
         return _not_asked("model_changes_per_year")
+    counted = "1 model change a year" if changes == 1 else f"{changes:g} model changes a year"
     if changes > 0 and any(option.requalification_usd_per_model_change == 0 for option in hosting):
-        because = f"{changes:g} model changes a year, and a hosting option prices no re-qualification"
+        because = f"{counted}, and a hosting option prices no re-qualification"
         return Gate(name="model_changes_per_year", result="fail", effect="warns", because=because)
     if changes >= MANY_MODEL_CHANGES_PER_YEAR:
-        because = f"{changes:g} model changes a year: each must be tested again in house"
+        because = f"{counted}: each must be tested again in house"
         return Gate(name="model_changes_per_year", result="fail", effect="warns", because=because)
-    return _passes("model_changes_per_year", f"{changes:g} model changes a year are priced")
+    return _passes("model_changes_per_year", f"{counted}, and their re-qualification is priced")
 
 
 def _not_asked(name: str) -> Gate:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.core.demand import growth_factors
+from planner.core.finance import discount_factors
 from planner.schema.options import HostingOption
 from planner.units import HOURS_PER_MONTH, MONTHS_PER_YEAR, WATTS_PER_KW
 
@@ -68,6 +69,36 @@ def hosting_prices(option: HostingOption, months: int, model_changes_per_year: f
             "people": _at_month_ends(people * growth_factors(change.people, MONTHS_PER_YEAR, months)),
             "re-qualification": _at_month_ends(np.full(months, requalification)),
         },
+    )
+
+
+@dataclass(frozen=True)
+class PresentPrices:
+    """Present values of what an option is paid for, for those who compare many numbers of replicas.
+
+    Attributes:
+        per_replica_usd: rent, place and idle power of a replica in months 1…H [USD], shape (months,).
+        at_work_usd: added power of a replica at work in months 1…H [USD], shape (months,).
+        bought_usd: a replica bought at the start of months 1…H, its later replacement, resale and maintenance
+            included [USD], shape (months,); zero where replicas are rented.
+        fixed_usd: all that does not depend on the number of replicas [USD].
+    """
+
+    per_replica_usd: Array
+    at_work_usd: Array
+    bought_usd: Array
+    fixed_usd: float
+
+
+def present_prices(prices: HostingPrices, rate_fraction_per_year: float) -> PresentPrices:
+    """Present values of an option's prices, at a price of capital [fraction/year]."""
+    months = prices.rent_usd.size
+    discount = discount_factors(rate_fraction_per_year, months)
+    return PresentPrices(
+        per_replica_usd=(prices.rent_usd + prices.colocation_usd + prices.idle_power_usd) * discount[1:],
+        at_work_usd=prices.busy_power_usd * discount[1:],
+        bought_usd=sum((by_start @ discount for by_start in prices.bought.values()), start=np.zeros(months)),
+        fixed_usd=sum(float(line @ discount) for line in prices.fixed.values()),
     )
 
 

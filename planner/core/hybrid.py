@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from planner.core.capacity import MOST_REPLICAS, worked_replicas
 from planner.core.demand import Workload
 from planner.core.finance import discount_factors
-from planner.core.hosting import hosting_ledger
+from planner.core.hosting import hosting_ledger, present_prices
 from planner.core.outcome import Api, Hosting, Outcome, api_ledger
 from planner.errors import InputError
 from planner.schema.scenario import hybrid_name
@@ -31,8 +31,7 @@ _MOST_ROUNDS = 50
 class _Choices:
     """Present values of every replica count in every month, shape (months, counts) each.
 
-    `bought_usd` is the present value of a replica bought at the start of each month, its later
-    replacement, resale and maintenance included, shape (months,); zero where replicas are rented.
+    `bought_usd` and `fixed_usd` are those of the present prices.
     """
 
     cost_usd: Array
@@ -41,8 +40,8 @@ class _Choices:
     fixed_usd: float
 
 
-def hybrid_outcome(hosting: Hosting, api: Api, workload: Workload, rate_fraction_per_year: float) -> Outcome | None:
-    """The hybrid of least cost per accepted answer, or None where one of the two would serve nothing.
+def hybrid_outcome(hosting: Hosting, api: Api, workload: Workload, rate_fraction_per_year: float) -> Outcome:
+    """The split between machines and an API of least cost per accepted answer; it may leave one of them nothing.
 
     No replica is spare, since the API is the failover. Fixed costs of hosting are paid once.
 
@@ -55,8 +54,6 @@ def hybrid_outcome(hosting: Hosting, api: Api, workload: Workload, rate_fraction
     Raises:
         InputError: the busiest hour would need more replicas than anybody has.
     """
-    if workload.requests.sum() <= 0:
-        return None
     load = hosting.mean_load_replicas(workload)
     most = int(np.ceil(load.max() * workload.shape.relative_load.max()))
     if most > MOST_REPLICAS:
@@ -71,11 +68,10 @@ def hybrid_outcome(hosting: Hosting, api: Api, workload: Workload, rate_fraction
     months = np.arange(replicas.size)
     hosted_requests = hosted[months, replicas]
     overflow = workload.requests - hosted_requests
-    if not 0 < hosted_requests.sum() < workload.requests.sum() * (1 - 1e-12):
-        return None
     return Outcome(
         name=hybrid_name(hosting.option.name, api.option.name),
         kind="hybrid",
+        machines=hosting.option,
         ledger=hosting_ledger(hosting.prices, replicas, worked[months, replicas]) | api_ledger(api, overflow),
         replicas=replicas,
         spare_replicas=0,
@@ -90,20 +86,16 @@ def _price_choices(
     hosting: Hosting, api: Api, workload: Workload, worked: Array, hosted: Array, rate_fraction_per_year: float
 ) -> _Choices:
     months, counts = worked.shape
-    discount = discount_factors(rate_fraction_per_year, months)
-    prices = hosting.prices
-    per_replica = prices.rent_usd + prices.colocation_usd + prices.idle_power_usd
+    discount = discount_factors(rate_fraction_per_year, months)[1:, np.newaxis]
+    prices = present_prices(hosting.prices, rate_fraction_per_year)
     overflow = workload.requests[:, np.newaxis] - hosted
     cost = (
-        np.outer(per_replica, np.arange(counts))
-        + prices.busy_power_usd[:, np.newaxis] * worked
-        + api.bill.total_usd(overflow)
+        np.outer(prices.per_replica_usd, np.arange(counts))
+        + prices.at_work_usd[:, np.newaxis] * worked
+        + api.bill.total_usd(overflow) * discount
     )
     accepted = hosted * hosting.option.success_fraction + overflow * api.option.success_fraction
-    bought = sum((by_start @ discount for by_start in prices.bought.values()), start=np.zeros(months))
-    fixed = sum(float(line @ discount) for line in prices.fixed.values())
-    by_month = discount[1:, np.newaxis]
-    return _Choices(cost * by_month, accepted * by_month, bought, fixed)
+    return _Choices(cost, accepted * discount, prices.bought_usd, prices.fixed_usd)
 
 
 def _best_replicas(choices: _Choices, only_grows: bool) -> Counts:
@@ -112,9 +104,11 @@ def _best_replicas(choices: _Choices, only_grows: bool) -> Counts:
     A ratio is minimised by minimising cost − λ·answers and setting λ to the ratio found, until it stays
     (Dinkelbach, "On nonlinear fractional programming", Management Science 13, 1967).
     """
-    # Begun where most is accepted, so that there is a ratio to better wherever there is one at all.
-    replicas = _cheapest_path(-choices.accepted, np.zeros_like(choices.bought_usd), only_grows)
-    months = np.arange(replicas.size)
+    # Begun where most is accepted, so that there is a ratio to better wherever there is one at all: all in house, or
+    # nothing, since what a replica more serves is either the better or the worse for it, all along.
+    months = np.arange(choices.accepted.shape[0])
+    totals = choices.accepted.sum(axis=0)
+    replicas = np.full(months.size, totals.size - 1 if totals[-1] > totals[0] else 0)
     for _ in range(_MOST_ROUNDS):
         added = np.maximum(np.diff(replicas, prepend=0), 0)
         cost = choices.cost_usd[months, replicas].sum() + added @ choices.bought_usd + choices.fixed_usd

@@ -45,6 +45,7 @@ class Outcome:
     Attributes:
         name: of the option.
         kind: host, api or hybrid.
+        machines: the hosting option that serves it, alone or in a hybrid; None for an API.
         ledger: nominal cash by line [USD], each of shape (months + 1,).
         replicas: working replicas of months 1…H, spares not counted, shape (months,).
         spare_replicas: on beside them.
@@ -56,6 +57,7 @@ class Outcome:
 
     name: str
     kind: Choice
+    machines: HostingOption | None
     ledger: Ledger
     replicas: NDArray[np.int64]
     spare_replicas: int
@@ -68,6 +70,11 @@ class Outcome:
     def cash_usd(self) -> Array:
         """Nominal cash at the end of months 0…H [USD], shape (months + 1,)."""
         return np.asarray(np.sum(list(self.ledger.values()), axis=0))
+
+    @property
+    def is_split(self) -> bool:
+        """Whether machines and an API both serve a part; a share that is a rounding error is none."""
+        return bool(0 < self.hosted_requests.sum() < self.requests.sum() * (1 - 1e-12))
 
     @property
     def hosted_fraction(self) -> float | None:
@@ -89,8 +96,11 @@ class Outcome:
 
     def cost_per_success_usd(self, rate_fraction_per_year: float) -> float | None:
         """Present value of costs over that of accepted answers [USD]; None (undefined) where there are none."""
-        discount = discount_factors(rate_fraction_per_year, self.requests.size)[1:]
-        return _ratio(self.npv_cost_usd(rate_fraction_per_year), float(self.accepted @ discount))
+        return _ratio(self.npv_cost_usd(rate_fraction_per_year), self.present_answers(rate_fraction_per_year))
+
+    def present_answers(self, rate_fraction_per_year: float) -> float:
+        """Accepted answers of all months, discounted as the costs are."""
+        return float(self.accepted @ discount_factors(rate_fraction_per_year, self.requests.size)[1:])
 
     def cost_per_mtok_usd(self, rate_fraction_per_year: float, mean_tokens: float) -> float | None:
         """Present value of costs over that of tokens, per million [USD]; None (undefined) where there are none.
@@ -114,6 +124,7 @@ def api_outcome(api: Api, workload: Workload) -> Outcome:
     return Outcome(
         name=api.option.name,
         kind="api",
+        machines=None,
         ledger=api_ledger(api, workload.requests),
         replicas=np.zeros(months, dtype=np.int64),
         spare_replicas=0,
@@ -156,6 +167,7 @@ def hosting_outcome(hosting: Hosting, workload: Workload, attainment: float) -> 
     return Outcome(
         name=option.name,
         kind="host",
+        machines=option,
         ledger=hosting_ledger(hosting.prices, on, worked),
         replicas=replicas,
         spare_replicas=option.spare_replicas,

@@ -3,8 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-import numpy as np
-
 from planner.core.api import api_bill
 from planner.core.demand import Workload
 from planner.core.hosting import hosting_prices
@@ -43,23 +41,25 @@ class Question:
         """
         hosted = [hosting_outcome(hosting, self.workload, self.attainment_fraction) for hosting in self.hosting]
         rented = [api_outcome(api, self.workload) for api in self.api]
+        return hosted + rented + [hybrid for hybrid in self.hybrids() if hybrid.is_split]
+
+    def hybrids(self) -> list[Outcome]:
+        """The best split of every pair of machine and API, also where one of the two serves everything.
+
+        Raises:
+            InputError: an option would need more replicas than anybody has.
+        """
         if not self.hybrids_are_allowed:
-            return hosted + rented
-        hybrids = [
+            return []
+        return [
             hybrid_outcome(hosting, api, self.workload, self.rate_fraction_per_year)
             for hosting in self.hosting
             for api in self.api
         ]
-        return hosted + rented + [hybrid for hybrid in hybrids if hybrid is not None]
 
     def at_volume(self, requests_per_month: float) -> Self:
         """The same question with another volume in month 1 [requests/month]; growth and shape stay."""
-        level = float(self.workload.requests[0])
-        if level > 0:
-            return replace(self, workload=self.workload.scaled(requests_per_month / level))
-        # Nothing grows from zero, so another level is taken to be flat.
-        flat = np.full(self.workload.requests.size, requests_per_month)
-        return replace(self, workload=Workload(flat, self.workload.shape))
+        return replace(self, workload=self.workload.at_level(requests_per_month))
 
     def at_api_prices(self, factor: float) -> Self:
         """The same question with every API's token prices multiplied."""

@@ -9,6 +9,7 @@ from planner.schema.base import Day, FileModel
 _FROM_LIST = Field(strict=False)  # JSON has no tuples
 
 Choice = Literal["host", "api", "hybrid"]
+VerdictChoice = Literal["host", "api", "hybrid", "abstain"]
 Basis = Literal["measured", "quoted", "list", "assumed", "default", "emulated", "estimated"]
 
 
@@ -38,11 +39,11 @@ class ScenarioRef(FileModel):
 class Verdict(FileModel):
     """What to do, how sure that is, and why."""
 
-    choice: Literal["host", "api", "hybrid", "abstain"]
+    choice: VerdictChoice
     option: str | None
     """The option to take; null where the choice is to abstain."""
     probability_best: float | None
-    """1 by construction where no input states a doubt; null where no option is chosen."""
+    """Of the option taken; 1 or 0 where no input states a doubt; null where no option is taken."""
     grade: Literal["decision", "unverified", "example"]
     """What the figures can carry: a decision, a decision once verified, or an illustration."""
     grade_because: list[str]
@@ -66,6 +67,7 @@ class Replicas(FileModel):
     first_month: int
     """Working replicas in month 1, spares not counted."""
     last_month: int
+    """The same in the last month."""
     spare: int
     """On and paid beside the working ones."""
 
@@ -131,7 +133,11 @@ class BreakEven(FileModel):
     """Where the best hosting or hybrid option starts to beat the best API option."""
 
     requests_per_month: list[Annotated[tuple[float, float | None], _FROM_LIST]]
-    """Volumes of month 1 at which hosting or a hybrid is cheaper, as [low, high]; high null: no end was found."""
+    """Volumes of month 1 at which hosting or a hybrid is cheaper, as [low, high].
+
+    Where no end was found, low is 0 or high is null. Compared are the feasible options, or all of them where a
+    requirement leaves one side only.
+    """
     now_requests_per_month: float
     scanned_requests_per_month: Annotated[tuple[float, float], _FROM_LIST] | None
     """The volumes looked at; null where there was nothing to compare."""
@@ -144,17 +150,19 @@ class Risk(FileModel):
 
     probability_best: dict[str, float]
     expected_regret_usd: dict[str, float]
+    """Lead of the best option in cost per accepted answer, times its accepted answers, as a present value."""
     evpi_usd: float
     evppi_usd: dict[str, float]
 
 
 class Flip(FileModel):
-    """An input, and the value at which another choice becomes the cheapest."""
+    """An input, and the value at which the verdict becomes another one, all other inputs as they are."""
 
     input: str
     now: float
     flips_at: float
-    to: Choice
+    """At this value the verdict is `to`."""
+    to: VerdictChoice
 
 
 class Assumption(FileModel):

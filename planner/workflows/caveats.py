@@ -4,8 +4,11 @@ import datetime
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from planner.core.gates import because_of
+from planner.core.question import Question
 from planner.schema.options import ApiPrice, HostingOption, PriceSource
-from planner.schema.plan import Assumption
+from planner.schema.plan import Assumption, Gate
+from planner.schema.scenario import Scenario
 from planner.workflows.assumptions import PRICE_MAX_AGE_DAYS, price_is_stale
 from planner.workflows.question import LoadedScenario
 
@@ -19,9 +22,16 @@ _COST_LINES_OF_OWNERS = ("power", "colocation_usd_per_month_per_replica", "maint
 _ONLY_FOR_OWNERS = ("purchase_usd_per_replica", "lifetime_months", "residual_fraction", "maintenance_fraction_per_year")
 
 
-def warnings_of(loaded: LoadedScenario) -> list[str]:
+def warnings_of(loaded: LoadedScenario, question: Question, gates: Sequence[Gate]) -> list[str]:
     """Everything that was left out, has no effect, or stands on thin evidence; in a fixed order."""
-    return [*_traffic(loaded), *_hosting(loaded), *_api(loaded), *_doubt()]
+    return [
+        *(because_of(gate) for gate in gates if gate.effect == "warns"),
+        *_traffic(loaded),
+        *_hosting(loaded),
+        *_api(loaded),
+        *_not_split(loaded.scenario, question),
+        *_doubt(),
+    ]
 
 
 def grade_of(loaded: LoadedScenario) -> tuple[Grade, list[str]]:
@@ -69,7 +79,8 @@ def _traffic(loaded: LoadedScenario) -> Iterator[str]:
     traffic, history = loaded.scenario.traffic, loaded.history
     given = traffic.model_fields_set
     if history is not None:
-        yield from (f"traffic.history: {note}" for note in history.notes)
+        # The first note says what the history is; the others what is wrong with it.
+        yield from (f"traffic.history: {note}" for note in history.notes[1:])
         for key in ("input_tokens", "output_tokens"):
             if key in given and getattr(history, key) is not None:
                 yield f"traffic.{key}: not used, since {traffic.history} has the lengths of its own requests"
@@ -124,5 +135,31 @@ def _api(loaded: LoadedScenario) -> Iterator[str]:
             yield f"{option.name}: the price has no checked_on, so nobody can tell how old it is"
 
 
+def _not_split(scenario: Scenario, question: Question) -> Iterator[str]:
+    """Why a hybrid that a reader would look for is not among the options."""
+    if question.workload.requests.sum() <= 0:
+        return
+    in_house, at_api = [], []
+    for hybrid in question.hybrids():
+        if hybrid.is_split:
+            continue
+        if scenario.current is not None and scenario.current.option == hybrid.name:
+            yield f"current.option: what {hybrid.name} costs today is not known, since it is not an option here"
+        if hybrid.hosted_requests.sum() == 0:
+            at_api.append(hybrid.name)
+        else:
+            in_house.append(f"{hybrid.name} ({_counted(int(hybrid.replicas.min()), int(hybrid.replicas.max()))})")
+    if in_house:
+        yield f"no hybrid, since the best split serves every request in house, without a spare: {', '.join(in_house)}"
+    if at_api:
+        yield f"no hybrid, since the best split sends every request to the API: {', '.join(at_api)}"
+
+
+def _counted(least: int, most: int) -> str:
+    if least < most:
+        return f"{least:,} to {most:,} replicas"
+    return "1 replica" if most == 1 else f"{most:,} replicas"
+
+
 def _doubt() -> Iterator[str]:
-    yield "no input states a doubt: probabilities are 0 or 1 by construction, and percentiles equal the mean"
+    yield "no input states a doubt, so the plan has no spread: the option that costs least counts as best for certain"

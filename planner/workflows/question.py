@@ -67,7 +67,7 @@ def ask(loaded: LoadedScenario) -> tuple[Question, RequestSample]:
     sample = _request_sample(loaded)
     list_prices = _list_usd_per_request(loaded, sample)
     growth = demand.growth_factors(scenario.traffic.growth_fraction_per_month, 1, months)
-    workload = Workload(requests_per_month(loaded) * growth, _shape(loaded))
+    workload = Workload(requests_per_month(loaded) * growth, _shape(loaded), growth)
     changes = scenario.requirements.model_changes_per_year
     question = Question(
         workload=workload,

@@ -1,6 +1,7 @@
 """Break-evens against algebra: a rental with people to pay, and an API whose bill is linear in the volume."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -8,14 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.core.breakeven import api_price_change, hosting_advantage_usd, scan_volumes
+from planner.core.breakeven import VolumeScan, hosting_advantage_usd
+from planner.core.breakeven import api_price_change as api_price_change_by
+from planner.core.breakeven import scan_volumes as scan_volumes_by
 from planner.core.capacity import MOST_REPLICAS
 from planner.core.demand import Shape, Workload, bursty, diurnal, growth_factors, steady
 from planner.core.question import Question, priced_api, priced_hosting
+from planner.core.rules import Rules
 from planner.schema.options import ApiOption, HostingOption
+from planner.schema.scenario import DecisionRule, Requirements
 
 RENT_USD = 730.5  # 1 USD an hour for a month
 REQUESTS_PER_REPLICA_MONTH = 2_629_800.0  # one per second
+FREE = Rules.of(Requirements(), [], 0.02, DecisionRule(), 0.0)
 PRICE = {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 1.0}
 
 
@@ -29,6 +35,7 @@ def question(
     months: int = 1,
     hybrids: bool = False,
     hosting_success: float = 1.0,
+    spares: int = 0,
     shape: Shape | None = None,
     **api: object,
 ) -> Question:
@@ -40,10 +47,13 @@ def question(
         usd_per_gpu_hour=1.0,
         operations={"engineer_fraction": 1.0, "engineer_usd_per_year": people_usd * 12},
         success_fraction=hosting_success,
+        spare_replicas=spares,
     )
     option = ApiOption(name="api", price=PRICE, **api)
     return Question(
-        workload=Workload(now * growth_factors(growth, 1, months), shape or steady()),
+        workload=Workload(
+            now * growth_factors(growth, 1, months), shape or steady(), growth_factors(growth, 1, months)
+        ),
         hosting=(priced_hosting(hosting, requests_per_s, months, 0.0),),
         api=(priced_api(option, usd_per_request, months),),
         list_usd_per_request=(usd_per_request,),
@@ -57,6 +67,18 @@ def in_replicas(people: float, api_price: float, **terms: object) -> Question:
     """Money in rents, volumes in full replicas: u requests cost api_price·u at the API, people + ⌈u⌉ when hosted."""
     now = 3.3 * REQUESTS_PER_REPLICA_MONTH
     return question(now, people * RENT_USD, api_price * RENT_USD / REQUESTS_PER_REPLICA_MONTH, **terms)  # type: ignore[arg-type]
+
+
+def scan_volumes(of: Question, *progress: Callable[[float], None]) -> VolumeScan | None:
+    return scan_volumes_by(of, FREE, *progress)
+
+
+def api_price_change(of: Question) -> float | None:
+    return api_price_change_by(of, FREE)
+
+
+def advantage_usd(of: Question) -> float:
+    return hosting_advantage_usd(FREE.candidates(of.outcomes()))
 
 
 def found(of: Question) -> list[tuple[float, float]]:
@@ -117,6 +139,27 @@ def test_a_hybrid_bridges_the_gaps() -> None:
     assert math.isinf(high)
 
 
+def test_a_hybrid_that_ends_leaves_a_gap() -> None:
+    # With one spare hosting costs ⌈u⌉ + 1.25, the API 1.3 u. The API takes what is above k full replicas while that
+    # costs less than a replica: k + 0.25 + 1.3 (u - k) for u from k to k + 1/1.3 = k + 0.76923, below the API's from
+    # k = 1 on. From there to k + 1 the best split hosts everything, which is no hybrid, and hosting is cheaper than
+    # the API only above (k + 2.25) / 1.3: never for k to 3, from 4.80769 for k = 4, always for k = 5.
+    intervals = found(in_replicas(0.25, 1.3, hybrids=True, spares=1))
+    in_full_replicas = np.array(intervals) / REQUESTS_PER_REPLICA_MONTH
+    end = 1 / 1.3
+    expected = [(1, 1 + end), (2, 2 + end), (3, 3 + end), (4, 4 + end), (6.25 / 1.3, math.inf)]
+    np.testing.assert_allclose(in_full_replicas, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("replicas_now", [0.0, 1e-6, 0.3, 4.79, 5.0, 80.0])
+@pytest.mark.parametrize("months", [1, 3])
+def test_the_volume_of_now_moves_no_break_even(replicas_now: float, months: int) -> None:
+    of = in_replicas(0.25, 1.3, hybrids=True, spares=1, growth=0.002, months=months)
+    expected = found(of)
+    assert len(expected) > 3
+    np.testing.assert_allclose(found(of.at_volume(replicas_now * REQUESTS_PER_REPLICA_MONTH)), expected, rtol=1e-6)
+
+
 @settings(max_examples=60)
 @given(people=st.integers(1, 3000), price=st.integers(0, 500), looked_at=st.lists(st.floats(0.01, 19.9), max_size=20))
 def test_intervals_against_the_saw_tooth(people: int, price: int, looked_at: list[float]) -> None:
@@ -140,15 +183,14 @@ def test_an_api_that_is_cheaper_than_a_full_replica_is_never_beaten(hybrids: boo
 def test_hosting_that_is_always_cheaper_starts_at_the_lowest_volume() -> None:
     of = question(1e6, 0.0, 0.001, requests_per_s=1000.0, commitment={"usd_per_month": 5000.0})
     scan = scan_volumes(of)
-    assert scan.cheaper == [(scan.requests_per_month[0], math.inf)]
-    assert scan.requests_per_month[0] == pytest.approx(1000.0)
+    assert scan.cheaper == [(0.0, math.inf)]
 
 
 def test_the_scan_covers_the_volume_of_now() -> None:
     scan = scan_volumes(in_replicas(0.45, 1.25))
     assert np.all(np.diff(scan.requests_per_month) > 0)
     assert 3.3 * REQUESTS_PER_REPLICA_MONTH in scan.requests_per_month
-    assert len(scan.outcomes) == scan.requests_per_month.size
+    assert len(scan.candidates) == scan.requests_per_month.size
 
 
 @pytest.mark.parametrize("now", [100_000.0, 730_500.0, 1_000_000.0, 1_461_000.0, 2_000_000.0])
@@ -178,8 +220,8 @@ def test_a_scan_tells_how_far_it_is() -> None:
     told: list[float] = []
     scan_volumes(in_replicas(0.45, 1.25), told.append)
     assert told == sorted(told)
-    assert told[0] == 0.0
-    assert 0.9 < told[-1] <= 1.0
+    assert (told[0], len(told) > 100) == (0.0, True)
+    assert 0.7 < told[-1] <= 1.0
 
 
 def test_nothing_to_compare() -> None:
@@ -214,9 +256,9 @@ def test_api_price_change(now: float, terms: dict[str, object], expected: float 
 def test_advantage_is_per_accepted_answer() -> None:
     # 1 095.75 over 1 095 750 requests is the API's 0.001; at twice the volume half of it.
     of = question(2_191_500.0, 365.25, 0.001, requests_per_s=1000.0)
-    assert hosting_advantage_usd(of.outcomes(), 0.0) == pytest.approx(0.0005, rel=1e-9)
-    assert hosting_advantage_usd(of.at_volume(0.0).outcomes(), 0.0) == -math.inf
+    assert advantage_usd(of) == pytest.approx(0.0005, rel=1e-9)
+    assert advantage_usd(of.at_volume(0.0)) == -math.inf
     rejected = question(2_191_500.0, 365.25, 0.001, requests_per_s=1000.0, hosting_success=0.0)
-    assert hosting_advantage_usd(rejected.outcomes(), 0.0) == -math.inf
+    assert advantage_usd(rejected) == -math.inf
     api_rejected = question(2_191_500.0, 365.25, 0.001, requests_per_s=1000.0, success_fraction=0.0)
-    assert hosting_advantage_usd(api_rejected.outcomes(), 0.0) == math.inf
+    assert advantage_usd(api_rejected) == math.inf

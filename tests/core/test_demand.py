@@ -108,8 +108,8 @@ def test_a_month_has_730_5_hours() -> None:
 
 def test_scaling_multiplies_every_month_and_keeps_the_shape() -> None:
     workload = Workload(np.array([100.0, 150.0]), diurnal(2.0))
-    assert workload.scaled(3.0).requests.tolist() == [300.0, 450.0]
-    assert workload.scaled(3.0).shape is workload.shape
+    assert workload.at_level(300.0).requests.tolist() == [300.0, 450.0]
+    assert workload.at_level(300.0).shape is workload.shape
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from planner.core.gates import all_gates, forbidden
+from planner.core.gates import all_gates, ruled_out_because
 from planner.schema.options import HostingOption
 from planner.schema.plan import Gate
 from planner.schema.scenario import Requirements
@@ -29,11 +29,11 @@ UNSTAFFED = hosting()
 
 
 def gate(requirements: Requirements, name: str, *options: HostingOption) -> Gate:
-    return {found.name: found for found in all_gates(requirements, options, [])}[name]
+    return {found.name: found for found in all_gates(requirements, options)}[name]
 
 
 def test_every_gate_is_listed_and_unasked_by_default() -> None:
-    gates = all_gates(Requirements(), [UNSTAFFED], [])
+    gates = all_gates(Requirements(), [UNSTAFFED])
     assert [each.name for each in gates] == NAMES
     assert {(each.result, each.effect) for each in gates} == {("not_asked", "none")}
     assert all(each.because for each in gates)
@@ -65,7 +65,7 @@ def test_each_value(name: str, value: object, result: str, effect: str) -> None:
     found = gate(Requirements.model_validate({name: value}), name, UNSTAFFED)
     assert (found.result, found.effect) == (result, effect)
     assert found.because
-    others = [each for each in all_gates(Requirements.model_validate({name: value}), [UNSTAFFED], []) if each != found]
+    others = [each for each in all_gates(Requirements.model_validate({name: value}), [UNSTAFFED]) if each != found]
     assert {each.result for each in others} == {"not_asked"}
 
 
@@ -105,8 +105,8 @@ def test_model_changes(changes: float, requalification_usd: float, result: str) 
 
 
 def ruled_out(requirements: Requirements, kind: str, option: HostingOption | None) -> list[str]:
-    gates = all_gates(requirements, [UNSTAFFED, STAFFED], [])
-    return forbidden(kind, gates, requirements, option)  # type: ignore[arg-type]
+    gates = all_gates(requirements, [UNSTAFFED, STAFFED])
+    return ruled_out_because(kind, gates, requirements, option)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_without_experience_only_staffed_options_stand() -> None:
 
 def test_without_experience_and_staff_hosting_falls_once() -> None:
     requirements = Requirements(gpu_operations_experience="none")
-    gates = all_gates(requirements, [UNSTAFFED], [])
-    (reason,) = forbidden("host", gates, requirements, UNSTAFFED)
+    gates = all_gates(requirements, [UNSTAFFED])
+    (reason,) = ruled_out_because("host", gates, requirements, UNSTAFFED)
     assert reason.startswith("gpu_operations_experience: the team has none")
-    assert forbidden("api", gates, requirements, None) == []
+    assert ruled_out_because("api", gates, requirements, None) == []

@@ -33,7 +33,7 @@ class Case:
     rate: float = 0.0
 
 
-def solved(case: Case) -> Outcome | None:
+def solved(case: Case) -> Outcome:
     months = len(case.loads)
     relative = np.array(case.hours) / np.mean(case.hours)
     shape = Shape(relative, np.full(relative.size, 1 / relative.size))
@@ -180,7 +180,7 @@ def test_no_number_of_replicas_is_cheaper_per_answer(tenure: str, data: st.DataO
     case = data.draw(cases(tenure))
     least = least_cost_per_answer(case)
     outcome = solved(case)
-    if outcome is None:
+    if not outcome.is_split:
         # Then one of the two serves everything in the best case.
         one_sided = [priced(case, path) for path in all_paths(case)]
         costs = [cost / accepted for cost, accepted, share in one_sided if share < 1e-9 or share > 1 - 1e-9]
@@ -204,7 +204,7 @@ def test_rented_months_are_each_best_alone_where_answers_are_alike(case: Case) -
     hosting = case.hosting.model_copy(update={"success_fraction": case.api.success_fraction})
     case = replace(case, hosting=hosting)
     outcome = solved(case)
-    if outcome is None:
+    if not outcome.is_split:
         return
     best = tuple(int(replicas) for replicas in outcome.replicas)
     cost = priced(case, best)[0]

@@ -31,7 +31,7 @@ def rented(**terms: object) -> HostingOption:
 
 def hybrid(
     shape: Shape, loads: list[float], usd_per_full_replica: float, hosting: HostingOption | None = None, **api: object
-) -> Outcome | None:
+) -> Outcome:
     """The hybrid of a machine, one request per second, and an API that asks so much for what a replica serves."""
     option = ApiOption(name="api", price={"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 1.0}, **api)
     months = len(loads)
@@ -85,7 +85,7 @@ def test_critical_fractile_of_a_day(price_ratio: float, mean_load: float) -> Non
 )
 def test_bursts_go_to_the_api_until_it_is_too_dear(price_ratio: float, replicas: int | None) -> None:
     outcome = hybrid(bursty(5.5, 0.1), [100.0], VARIABLE_USD + price_ratio * FIXED_USD)
-    assert (None if outcome is None else int(outcome.replicas[0])) == replicas
+    assert (int(outcome.replicas[0]) if outcome.is_split else None) == replicas
 
 
 def test_a_hybrid_worked_by_hand() -> None:
@@ -93,7 +93,7 @@ def test_a_hybrid_worked_by_hand() -> None:
     # K = 0: 3 200. K = 1: 803.55 + 73.05 + 1 × 1 600 = 2 476.60. K = 2: 1 607.10 + 1.5 × 73.05 + 0.5 × 1 600
     # = 2 516.675. K = 3: 2 410.65 + 2 × 73.05 = 2 556.75. At 2 000 they are 2 876.60, 2 716.675 and 2 556.75.
     shape = Shape(np.array([0.5, 1.5]), np.array([0.5, 0.5]))
-    assert hybrid(shape, [2.0], 2000.0) is None
+    assert not hybrid(shape, [2.0], 2000.0).is_split
     outcome = hybrid(shape, [2.0], 1600.0, rented(spare_replicas=3, one_off_usd=100.0))
     assert (outcome.name, outcome.kind) == ("own + api", "hybrid")
     assert outcome.replicas.tolist() == [1]
@@ -118,15 +118,15 @@ def test_a_commitment_that_is_paid_anyway_is_used_first() -> None:
 
 
 def test_without_requests_there_is_no_hybrid() -> None:
-    assert hybrid(steady(), [0.0, 0.0], 2000.0) is None
+    assert not hybrid(steady(), [0.0, 0.0], 2000.0).is_split
 
 
 def test_a_flat_load_that_fits_is_never_split() -> None:
-    assert hybrid(steady(), [3.0], 5000.0) is None
+    assert not hybrid(steady(), [3.0], 5000.0).is_split
 
 
 def test_a_dear_machine_gets_nothing_to_do() -> None:
-    assert hybrid(diurnal(2.0), [3.0], 100.0) is None
+    assert not hybrid(diurnal(2.0), [3.0], 100.0).is_split
 
 
 def test_more_replicas_than_anybody_has_are_refused() -> None:

@@ -1,7 +1,7 @@
 """What must hold for any question: who gains from a dearer price, what a currency does, what nothing costs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.core.breakeven import api_price_change, hosting_advantage_usd, scan_volumes
-from planner.core.decide import Candidate, Decision, decide
+from planner.core.decide import Decision
 from planner.core.demand import Shape, Workload, bursty, diurnal, growth_factors, steady
 from planner.core.outcome import Outcome
 from planner.core.question import Question, priced_api, priced_hosting
+from planner.core.rules import Rules
+from planner.core.volumes import hosting_lead_usd
 from planner.schema.options import ApiOption, HostingOption
-from planner.schema.scenario import DecisionRule
+from planner.schema.scenario import DecisionRule, Requirements
 
 MONEY_OF_HOSTING = (
     "purchase_usd_per_replica",
@@ -43,8 +45,9 @@ class Terms:
     def question(self, api_factor: float = 1.0) -> Question:
         hosting, api = HostingOption(**self.hosting), ApiOption(**self.api)
         usd = self.usd_per_request * api_factor
+        growth = growth_factors(self.growth, 1, self.months)
         return Question(
-            workload=Workload(self.requests * growth_factors(self.growth, 1, self.months), self.shape),
+            workload=Workload(self.requests * growth, self.shape, growth),
             hosting=(priced_hosting(hosting, 1.0, self.months, 2.0),),
             api=(priced_api(api, usd, self.months),),
             list_usd_per_request=(usd,),
@@ -58,12 +61,17 @@ class Terms:
 
 
 def verdict(question: Question) -> Decision:
-    rate = question.rate_fraction_per_year
-    candidates = [
-        Candidate(each.name, each.kind, True, each.cost_per_success_usd(rate), each.npv_cost_usd(rate))
-        for each in question.outcomes()
-    ]
-    return decide(candidates, [], 0.02, DecisionRule())
+    rules = free_rules(question)
+    return rules.decide(rules.candidates(question.outcomes()))
+
+
+def advantage_usd(question: Question) -> float:
+    return hosting_advantage_usd(free_rules(question).candidates(question.outcomes()))
+
+
+def free_rules(question: Question) -> Rules:
+    """Nothing is required."""
+    return Rules.of(Requirements(), [], 0.02, DecisionRule(), question.rate_fraction_per_year)
 
 
 @st.composite
@@ -110,8 +118,7 @@ def terms(draw: st.DrawFn) -> Terms:
 @given(terms(), st.floats(1.001, 3.0))
 def test_a_dearer_api_never_moves_the_verdict_towards_the_api(given_terms: Terms, factor: float) -> None:
     cheap, dear = given_terms.question(), given_terms.question(factor)
-    rate = given_terms.rate
-    advantage = hosting_advantage_usd(cheap.outcomes(), rate), hosting_advantage_usd(dear.outcomes(), rate)
+    advantage = advantage_usd(cheap), advantage_usd(dear)
     assert advantage[1] >= advantage[0] - 1e-15
 
     before, after = verdict(cheap), verdict(dear)
@@ -127,8 +134,7 @@ def test_dearer_hosting_never_moves_the_verdict_away_from_the_api(given_terms: T
     price = "usd_per_gpu_hour" if given_terms.hosting["tenure"] == "on_demand" else "purchase_usd_per_replica"
     dear_hosting = {**given_terms.hosting, price: given_terms.hosting[price] * factor}
     cheap, dear = given_terms.question(), given_terms.changed(hosting=dear_hosting).question()
-    rate = given_terms.rate
-    advantage = hosting_advantage_usd(cheap.outcomes(), rate), hosting_advantage_usd(dear.outcomes(), rate)
+    advantage = advantage_usd(cheap), advantage_usd(dear)
     assert advantage[1] <= advantage[0] + 1e-15
 
     before, after = verdict(cheap), verdict(dear)
@@ -194,16 +200,18 @@ def test_no_volume_costs_something_per_month_and_nothing_per_answer(given_terms:
     commitment = nothing.api["commitment"]["usd_per_month"]
     assert outcomes[1].monthly_cost_usd(nothing.rate) == pytest.approx(commitment, abs=1e-9)
     assert verdict(question).choice == "abstain"
-    assert api_price_change(question) is None
+    assert api_price_change(question, free_rules(question)) is None
 
 
 def test_break_even_is_looked_for_even_from_no_volume() -> None:
     hosting = {"name": "own", "capacity": {"requests_per_s": 1.0}, "tenure": "on_demand", "usd_per_gpu_hour": 1.0}
     api = {"name": "api", "price": {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 1.0}}
     of = Terms(hosting, api, 0.001, 0.0, 0.1, diurnal(2.0), 3, 0.08, 0.99)
-    scan = scan_volumes(of.question())
-    assert scan.requests_per_month[0] == pytest.approx(1000.0)
-    assert scan.cheaper
+    from_nothing = scan_volumes(of.question(), free_rules(of.question())).cheaper
+    some = of.changed(requests=1e6).question()
+    from_some = scan_volumes(some, free_rules(some)).cheaper
+    np.testing.assert_allclose(from_nothing, from_some, rtol=1e-6)
+    assert from_nothing
 
 
 @settings(max_examples=60)
@@ -223,6 +231,14 @@ def test_other_api_prices_are_those_of_a_dearer_api(given_terms: Terms, factor: 
     (ours,), (theirs,) = asked.api, made.api
     np.testing.assert_allclose(ours.bill.usd_per_request, theirs.bill.usd_per_request, rtol=1e-12)
     assert ours.bill.commitment_usd == theirs.bill.commitment_usd
+
+
+@settings(max_examples=100)
+@given(terms(), st.lists(st.floats(1e3, 1e8), min_size=1, max_size=5))
+def test_many_volumes_at_once_are_as_one_by_one(given_terms: Terms, volumes: list[float]) -> None:
+    question = replace(given_terms.question(), hybrids_are_allowed=False)
+    leads = hosting_lead_usd(question, question.hosting, np.array(volumes))
+    assert leads.tolist() == [pytest.approx(advantage_usd(question.at_volume(volume)), rel=1e-9) for volume in volumes]
 
 
 def test_options_come_in_order_and_hybrids_can_be_forbidden() -> None:

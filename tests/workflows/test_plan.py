@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from planner.errors import InputFileError
+from planner.schema.plan import Flip
 from planner.store.plans import plan_json, read_plan
 from planner.workflows.plan import make_plan
 
@@ -68,24 +69,35 @@ def test_risk_without_doubt_is_certain_by_construction(bench: Any) -> None:
     assert any("no input states a doubt" in warning for warning in plan.warnings)
 
 
-def test_flips_flip(bench: Any) -> None:
-    """At each switch point, and only there, the cheapest choice changes."""
-    plan = bench.plan()
-    flips = {flip.input: flip for flip in plan.flips}
-    volume = flips["traffic.requests_per_month"]
-    for factor in (0.999, 1.001):
-        options = bench.plan({"traffic.requests_per_month": volume.flips_at * factor}).options
-        cheapest = min(options, key=lambda option: option.cost_per_success_usd.mean)
-        assert (cheapest.kind == "api") == (factor < 1)
-    assert volume.to == "api"
-    price = flips["api.price_change_fraction"]
-    for factor in (0.999, 1.001):
-        scale = (1 + price.flips_at) * factor
-        prices = {"input_usd_per_mtok": 0.5 * scale, "output_usd_per_mtok": 2 * scale}
-        options = bench.plan({"api.0.price": prices}).options
-        cheapest = min(options, key=lambda option: option.cost_per_success_usd.mean)
-        assert (cheapest.kind == "api") == (factor < 1)
-    assert price.to == "api"
+@pytest.mark.parametrize(
+    ("changes", "choice", "expected"),
+    [
+        (
+            {},
+            "hybrid",
+            [("traffic", "abstain"), ("traffic", "api"), ("traffic", "abstain"), ("traffic", "host"),
+             ("api", "abstain"), ("api", "api"), ("api", "abstain"), ("api", "host")],
+        ),
+        ({"requirements.frontier_capability": "required"}, "api", []),
+        ({"traffic.requests_per_month": 0}, "abstain", []),
+    ],
+    ids=["hybrid", "a requirement decides", "nothing to decide"],
+)  # fmt: skip
+def test_flips_flip(bench: Any, changes: dict[str, Any], choice: str, expected: list[tuple[str, str]]) -> None:
+    """At each switch point the verdict is the one given, and just short of it it is not."""
+
+    def choice_at(flip: Flip, value: float) -> str:
+        if flip.input == "traffic.requests_per_month":
+            return str(bench.plan({**changes, flip.input: value}).verdict.choice)
+        prices = {"input_usd_per_mtok": 0.5 * (1 + value), "output_usd_per_mtok": 2 * (1 + value)}
+        return str(bench.plan({**changes, "api.0.price": prices}).verdict.choice)
+
+    plan = bench.plan(changes)
+    assert plan.verdict.choice == choice
+    assert [(flip.input.partition(".")[0], flip.to) for flip in plan.flips] == expected
+    for flip in plan.flips:
+        assert choice_at(flip, flip.flips_at) == flip.to
+        assert choice_at(flip, flip.flips_at + (flip.now - flip.flips_at) * 1e-5) != flip.to
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,152 @@
+"""Volumes worth pricing every option at: an even grid, and where whole replicas make costs jump.
+
+Pricing hybrids takes a millisecond a volume, so they cannot be priced everywhere. Hosting alone and APIs can:
+thousands of volumes at once show where the cheaper of the two changes, which the grid alone would step over.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.core.capacity import MOST_REPLICAS, replicas_needed, sizing_load, worked_replicas
+from planner.core.finance import discount_factors
+from planner.core.hosting import present_prices
+from planner.core.outcome import Hosting
+from planner.core.question import Question
+
+Array = NDArray[np.float64]
+
+_POINTS_PER_DECADE = 22
+_SCREENED_PER_DECADE = 1000
+_MOST_SCREENED_MONTHS = 1_000_000
+"""Volumes times months that are screened at once: what fits into some tens of megabytes."""
+_MOST_RUNS = 200
+_MOST_STEPS_PRICED = 40
+_MOST_SCANNED_REPLICAS = 400
+_BELOW_A_REPLICA = 1e3
+_MOST_REPLICAS_THAT_MATTER = 40
+_CLOSE = 0.015
+_JUST_BEYOND = 1e-6
+"""A volume is this much beside a step, as a fraction, to be on one side of it."""
+
+
+def volumes_to_price(question: Question, hosting: Sequence[Hosting]) -> Array:
+    """Volumes of month 1 at which to price every option, ascending [requests/month]; that of today among them.
+
+    Args:
+        question: what is asked; it has hosting and API options.
+        hosting: the hosting options that are compared, at least one.
+    """
+    unit_loads = [option.mean_load_replicas(question.at_volume(1.0).workload) for option in hosting]
+    low, high = _range(question, unit_loads)
+    grid = np.geomspace(low, high, math.ceil(_POINTS_PER_DECADE * math.log10(high / low)) + 1)
+    now = float(question.workload.requests[0])
+    priced = [np.array([now]), grid, _both_sides(_first_steps(question, unit_loads))]
+    if question.api:
+        priced.append(_extremes(question, hosting, unit_loads, low, high))
+    volumes = np.unique(np.concatenate(priced))
+    return np.asarray(volumes[(volumes >= low) & (volumes <= high)])
+
+
+def volumes_between(question: Question, hosting: Sequence[Hosting], low: float, high: float) -> list[float]:
+    """Volumes between two, about 1.5 % apart, as long as some machines are so few that a single one matters."""
+    peak = float(question.workload.shape.relative_load.max())
+    loads = [option.mean_load_replicas(question.at_volume(low).workload).max() * peak for option in hosting]
+    if min(loads) > _MOST_REPLICAS_THAT_MATTER:
+        return []
+    steps = math.ceil(math.log(high / low) / _CLOSE)
+    return [float(volume) for volume in np.geomspace(low, high, steps + 1)[1:-1]]
+
+
+def hosting_lead_usd(question: Question, hosting: Sequence[Hosting], volumes: Array) -> Array:
+    """By how much the best of these machines alone beat the best API per accepted answer [USD], shape (volumes,).
+
+    Args:
+        question: what is asked; it has API options.
+        hosting: the hosting options that are compared, at least one.
+        volumes: of month 1 [requests/month], shape (volumes,), each above 0.
+    """
+    rate = question.rate_fraction_per_year
+    growth = question.at_volume(1.0).workload.requests
+    discount = discount_factors(rate, growth.size)[1:]
+    answers = volumes * float(growth @ discount)
+
+    def each(present_usd: Array, success_fraction: float) -> Array:
+        return present_usd / (answers * success_fraction) if success_fraction > 0 else np.full(volumes.shape, np.inf)
+
+    requests = np.outer(growth, volumes)
+    hosted = [each(_hosting_usd(question, option, volumes), option.option.success_fraction) for option in hosting]
+    rented = [each(discount @ api.bill.total_usd(requests), api.option.success_fraction) for api in question.api]
+    best_hosted, best_rented = np.min(hosted, axis=0), np.min(rented, axis=0)
+    lead = np.full(volumes.shape, -np.inf)
+    np.subtract(best_rented, best_hosted, out=lead, where=np.isfinite(best_hosted))
+    return lead
+
+
+def _hosting_usd(question: Question, hosting: Hosting, volumes: Array) -> Array:
+    """Present value of hosting everything [USD], shape (volumes,)."""
+    prices = present_prices(hosting.prices, question.rate_fraction_per_year)
+    shape = question.workload.shape
+    load = np.outer(volumes, hosting.mean_load_replicas(question.at_volume(1.0).workload))
+    replicas = replicas_needed(shape, load, question.attainment_fraction)
+    if hosting.option.is_bought:
+        replicas = np.maximum.accumulate(replicas, axis=1)
+    on = replicas + hosting.option.spare_replicas
+    worked = worked_replicas(shape, load.ravel(), on.reshape(-1, 1)).reshape(load.shape)
+    added = np.diff(on, prepend=0, axis=1)
+    return np.asarray(
+        on @ prices.per_replica_usd + worked @ prices.at_work_usd + added @ prices.bought_usd + prices.fixed_usd
+    )
+
+
+def _range(question: Question, unit_loads: Sequence[Array]) -> tuple[float, float]:
+    """From a thousandth of a replica to some hundreds of them, and so wide that it holds the volume of today."""
+    peak = float(question.workload.shape.relative_load.max())
+    least = min(1 / (float(load.max()) * peak) for load in unit_loads)
+    busiest = max(float(load.max()) * peak for load in unit_loads)
+    now = float(question.workload.requests[0])
+    high = max(_MOST_SCANNED_REPLICAS / busiest, now * 1.5)
+    high = max(min(high, 0.99 * MOST_REPLICAS / busiest), now)  # machines for more could not be counted
+    low = min(least / _BELOW_A_REPLICA, high / 10)
+    return (min(low, now / 10) if now > 0 else low), high
+
+
+def _first_steps(question: Question, unit_loads: Sequence[Array]) -> Array:
+    """Volumes that fill the first few replicas to their sizing load, or their busiest hour, in any month."""
+    shape = question.workload.shape
+    levels = {1.0, sizing_load(shape, question.attainment_fraction), float(shape.relative_load.max())}
+    steps = []
+    for load in unit_loads:
+        months = np.unique(load)
+        counts = np.arange(1, max(1, _MOST_STEPS_PRICED // (2 * months.size)) + 1)
+        steps += [np.outer(counts, 1 / (level * months)).ravel() for level in levels]
+    return np.concatenate(steps)
+
+
+def _extremes(
+    question: Question, hosting: Sequence[Hosting], unit_loads: Sequence[Array], low: float, high: float
+) -> Array:
+    """Between any two turns of hosting alone against the APIs, the volume at which the lead is the largest."""
+    months = question.workload.requests.size
+    most = _MOST_SCREENED_MONTHS // months
+    grid = np.geomspace(low, high, min(most, math.ceil(_SCREENED_PER_DECADE * math.log10(high / low))))
+    level = sizing_load(question.workload.shape, question.attainment_fraction)
+    steps = []
+    for load in unit_loads:
+        distinct = np.unique(load)
+        last = min(math.ceil(level * float(load.max()) * high), most // (2 * distinct.size * len(unit_loads)))
+        steps.append(np.outer(np.arange(1, last + 1), 1 / (level * distinct)).ravel())
+    volumes = np.unique(np.concatenate([grid, _both_sides(np.concatenate(steps))]))
+    volumes = volumes[(volumes >= low) & (volumes <= high)]
+    lead = hosting_lead_usd(question, hosting, volumes)
+    runs = np.split(np.arange(volumes.size), np.flatnonzero(np.diff(lead > 0)) + 1)
+    size = np.abs(lead)
+    found = np.array([run[np.argmax(size[run])] for run in runs])
+    widest = np.argsort(size[found])[::-1][:_MOST_RUNS]
+    return np.asarray(volumes[found[widest]])
+
+
+def _both_sides(volumes: Array) -> Array:
+    return np.concatenate([volumes * (1 - _JUST_BEYOND), volumes * (1 + _JUST_BEYOND)])
