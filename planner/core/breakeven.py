@@ -38,6 +38,29 @@ class VolumeScan:
     cheaper: list[tuple[float, float]]
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What there is at one volume.
+
+    Attributes:
+        candidates: every option.
+        advantage_usd: of the best hosting or hybrid option over the best API, among those that are compared.
+        in_house: hybrids that are none, since their best split serves everything in house.
+    """
+
+    candidates: list[Candidate]
+    advantage_usd: float
+    in_house: frozenset[str]
+
+
+def _look(question: Question, rules: Rules, volume: float) -> _Look:
+    at = question.at_volume(volume)
+    hybrids = at.hybrids()
+    candidates = rules.candidates([*at.unmixed(), *(hybrid for hybrid in hybrids if hybrid.is_split)])
+    in_house = frozenset(hybrid.name for hybrid in hybrids if not hybrid.is_split and hybrid.hosted_requests.sum() > 0)
+    return _Look(candidates, hosting_advantage_usd(rules.compared(candidates)), in_house)
+
+
 def scan_volumes(
     question: Question, rules: Rules, progress: Callable[[float], None] = lambda _: None
 ) -> VolumeScan | None:
@@ -58,38 +81,33 @@ def scan_volumes(
     hosting = [option for option in question.hosting if rules.compares_machines(option.option)]
     if not hosting or not question.api:
         return None
+    looks: dict[float, _Look] = {}
 
-    def at(volume: float) -> list[Candidate]:
-        return rules.candidates(question.at_volume(volume).outcomes())
-
-    def is_cheaper(volume: float) -> bool:
-        return hosting_advantage_usd(rules.compared(at(volume))) > 0
-
-    def price(volumes: Sequence[float], done: float, done_after: float) -> None:
+    def look_at(volumes: Sequence[float], done: float, done_after: float) -> None:
         for number, volume in enumerate(volumes):
             progress(done + (done_after - done) * number / len(volumes))
-            found[volume] = at(volume)
+            looks[volume] = _look(question, rules, volume)
 
-    def advantage_usd(volume: float) -> float:
-        return hosting_advantage_usd(rules.compared(found[volume]))
-
-    found: dict[float, list[Candidate]] = {}
-    price(volumes_to_price(question, hosting).tolist(), 0.0, 0.8)
-    # Where hosting alone is dearer and a hybrid leads, the API may be cheaper wherever that hybrid is none.
-    gaps = [
-        (low, high)
-        for low, high in itertools.pairwise(sorted(found))
-        if max(advantage_usd(low), advantage_usd(high)) > 0 and _hosting_lags(question, hosting, low, high)
+    look_at(volumes_to_price(question, hosting).tolist(), 0.0, 0.8)
+    # Where hosting alone is dearer, a hybrid makes or unmakes a range: look closer where one leads, and where one ends.
+    closer = [
+        volumes_between(question, hosting, low, high)
+        for low, high in itertools.pairwise(sorted(looks))
+        if max(looks[low].advantage_usd, looks[high].advantage_usd) > 0 and _hosting_lags(question, hosting, low, high)
     ]
-    price([volume for low, high in gaps for volume in volumes_between(question, hosting, low, high)], 0.8, 1.0)
-    for low, high in itertools.pairwise(sorted(found)):
-        for name in _leading_hybrids_that_end(rules.compared(found[low]), rules.compared(found[high])):
+    look_at(list(itertools.chain(*closer)), 0.8, 1.0)
+    for low, high in itertools.pairwise(sorted(looks)):
+        for name in looks[low].in_house ^ looks[high].in_house:
             if _hosting_lags(question, hosting, low, high):
-                price(_end_of(name, at, low, high), 1.0, 1.0)
-    scanned = sorted(found)
-    advantages = [advantage_usd(volume) for volume in scanned]
-    cheaper = _ranges(scanned, advantages, is_cheaper)
-    return VolumeScan(np.array(scanned), [found[volume] for volume in scanned], cheaper)
+                look_at(_both_sides_of_end(question, rules, name, low, high), 1.0, 1.0)
+
+    volumes = sorted(looks)
+    cheaper = _ranges(
+        volumes,
+        [looks[volume].advantage_usd for volume in volumes],
+        lambda volume: _look(question, rules, volume).advantage_usd > 0,
+    )
+    return VolumeScan(np.array(volumes), [looks[volume].candidates for volume in volumes], cheaper)
 
 
 def api_price_change(question: Question, rules: Rules) -> float | None:
@@ -153,24 +171,8 @@ def _turn(holds: Callable[[float], bool], low: float, high: float) -> float:
     return high if turned is None else turned
 
 
-def _leading_hybrids_that_end(low: Sequence[Candidate], high: Sequence[Candidate]) -> list[str]:
-    """Hybrids that exist at one of two volumes only, and cost less there than any hosting alone."""
-    names = {candidate.name for candidate in low} ^ {candidate.name for candidate in high}
-    leading = []
-    for candidates in (low, high):
-        alone = min((each.rank for each in candidates if each.kind == "host"), default=(math.inf, math.inf))
-        leading += [each.name for each in candidates if each.name in names and each.rank < alone]
-    return leading
-
-
-def _end_of(name: str, at: Callable[[float], Sequence[Candidate]], low: float, high: float) -> tuple[float, float]:
-    """Volumes just before and just behind where an option begins or ends."""
-    is_there = any(candidate.name == name for candidate in at(low))
-
-    def changed(volume: float) -> bool:
-        return any(candidate.name == name for candidate in at(volume)) != is_there
-
-    end = first_on_path(changed, [low, high])
-    if end is None:
-        return low, high
-    return end * (1 - 2e-7), end
+def _both_sides_of_end(question: Question, rules: Rules, name: str, low: float, high: float) -> tuple[float, float]:
+    """Volumes just before and just behind where a hybrid's best split begins or ceases to serve all in house."""
+    is_whole = name in _look(question, rules, low).in_house
+    end = first_on_path(lambda volume: (name in _look(question, rules, volume).in_house) != is_whole, [low, high])
+    return (low, high) if end is None else (end * (1 - 2e-7), end)

@@ -79,7 +79,8 @@ def attainment_fraction(shape: Shape, mean_load_replicas: Array, replicas: NDArr
     """
     hourly = np.outer(mean_load_replicas, shape.relative_load)
     holds = hourly * (1 - _ROUNDING) <= replicas[:, np.newaxis]
-    return np.minimum(holds @ (shape.relative_load * shape.hours_fraction), 1.0)  # a sum may end beyond 1
+    # A sum over hours may end a rounding error beside 1.
+    return np.asarray(np.round(holds @ (shape.relative_load * shape.hours_fraction), 12))
 
 
 def worked_replicas(shape: Shape, mean_load_replicas: Array, replicas: NDArray[np.int64]) -> Array:

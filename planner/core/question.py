@@ -39,9 +39,16 @@ class Question:
         Raises:
             InputError: an option would need more replicas than anybody has.
         """
+        return [*self.unmixed(), *(hybrid for hybrid in self.hybrids() if hybrid.is_split)]
+
+    def unmixed(self) -> list[Outcome]:
+        """Hosting alone, then APIs alone.
+
+        Raises:
+            InputError: an option would need more replicas than anybody has.
+        """
         hosted = [hosting_outcome(hosting, self.workload, self.attainment_fraction) for hosting in self.hosting]
-        rented = [api_outcome(api, self.workload) for api in self.api]
-        return hosted + rented + [hybrid for hybrid in self.hybrids() if hybrid.is_split]
+        return hosted + [api_outcome(api, self.workload) for api in self.api]
 
     def hybrids(self) -> list[Outcome]:
         """The best split of every pair of machine and API, also where one of the two serves everything.

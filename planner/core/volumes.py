@@ -18,7 +18,7 @@ from planner.core.question import Question
 
 Array = NDArray[np.float64]
 
-_POINTS_PER_DECADE = 22
+_POINTS_PER_DECADE = 16
 _SCREENED_PER_DECADE = 1000
 _MOST_SCREENED_MONTHS = 1_000_000
 """Volumes times months that are screened at once: what fits into some tens of megabytes."""

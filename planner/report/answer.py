@@ -4,14 +4,15 @@ from dataclasses import dataclass
 
 from planner.report import figures
 from planner.report.blocks import Fact
-from planner.report.findings import cheapest, gate_decides, has_doubt
+from planner.report.findings import cheapest, gate_decides, has_doubt, why_none
 from planner.schema.plan import Distribution, Option, Plan
 
+_MOST_RANGES = 3
 CHOICE_WORDS = {"host": "HOST", "api": "API", "hybrid": "HYBRID", "abstain": "NOT ENOUGH EVIDENCE"}
 GRADE_WORDS = {
-    "decision": "Decision: the figures can carry one",
-    "unverified": "Unverified: a decision only once the points below are checked",
-    "example": "Example: an illustration, not a basis for spending",
+    "decision": "Grade: decision. Nothing that is checked here speaks against acting on it",
+    "unverified": "Grade: unverified. A decision only once these points are checked",
+    "example": "Grade: example. An illustration, not a basis for spending",
 }
 
 
@@ -74,25 +75,29 @@ def volume_ranges(plan: Plan) -> str:
     even, scanned = plan.break_even, plan.break_even.scanned_requests_per_month
     if scanned is None:
         missing = "hosting" if all(option.kind == "api" for option in plan.options) else "API"
-        return f"Not compared, since the scenario has no {missing}."
-    if not even.requests_per_month:
-        return f"At no volume between {figures.count(scanned[0])} and {figures.volume(scanned[1])}."
-    parts = []
-    for low, high in even.requests_per_month:
-        start = figures.count(low) + (" (the lowest looked at)" if low <= scanned[0] else "")
-        end = f"up; no end was found up to {figures.count(scanned[1])}" if high is None else f"to {figures.count(high)}"
-        parts.append(f"from {start} {end}")
-    joined = ", and ".join(parts)
-    return joined[:1].upper() + joined[1:] + " requests/month."
+        return f"Not compared, since the scenario has no {missing}"
+    ranges = [_range(low, high) for low, high in even.requests_per_month]
+    if not ranges:
+        return f"At no volume up to {figures.volume(scanned[1])}"
+    if len(ranges) > _MOST_RANGES:
+        ranges = [*ranges[: _MOST_RANGES - 1], f"{len(ranges) - _MOST_RANGES} more ranges", ranges[-1]]
+    text = ", and ".join([", ".join(ranges[:-1]), ranges[-1]] if ranges[1:] else ranges) + " requests/month"
+    return text[:1].upper() + text[1:]
+
+
+def _range(low: float, high: float | None) -> str:
+    if low == 0:
+        return "any number of" if high is None else f"up to {figures.count(high)}"
+    return f"{figures.count(low)} " + ("or more" if high is None else f"to {figures.count(high)}")
 
 
 def _sentence(plan: Plan, chosen: Option | None) -> str:
     if chosen is None:
-        return "No option is recommended. What stands in the way is listed below."
+        return f"No option is recommended, since {why_none(plan)}."
     return {
-        "host": f"Serve the traffic on your own machines: {chosen.name}.",
+        "host": f"Host it yourself: {chosen.name}.",
         "api": f"Pay by the token: {chosen.name}.",
-        "hybrid": f"Serve the base load in house and send the peaks to an API: {chosen.name}.",
+        "hybrid": f"Host the base load yourself and send the peaks to an API: {chosen.name}.",
     }[chosen.kind]
 
 
@@ -113,14 +118,25 @@ def _cost_facts(plan: Plan, chosen: Option, cash_anchors: dict[str, str]) -> lis
             f"{_saving(npv_saved_usd, currency)} over {months} months, present value"
         )
         facts.append(Fact(f"Against {rival.name}", _saving(saved_usd, currency, "/month"), detail, "options"))
-    else:
-        facts.append(Fact("Against another kind", "no other kind is feasible", link="options"))
+    elif any(option.kind != chosen.kind for option in plan.options):
+        facts.append(Fact("Against another kind", "none is feasible", link="options"))
+    facts += _gate_fact(plan, chosen)
     if plan.current:
         saved_usd = plan.current.monthly_cost_usd - chosen.monthly_cost_usd.mean
         paid = f"{figures.money(plan.current.monthly_cost_usd, currency)}/month"
         detail = f"{plan.current.option}: {paid}" if plan.current.option else f"{paid} is paid today"
         facts.append(Fact("Against what is paid today", _saving(saved_usd, currency, "/month"), detail, "paid-today"))
     return facts
+
+
+def _gate_fact(plan: Plan, chosen: Option) -> list[Fact]:
+    """What a requirement costs: the cheapest option that it rules out, where that is cheaper than the chosen one."""
+    cheapest_of_all = cheapest(plan.options, only_feasible=False)
+    if cheapest_of_all is None or cheapest_of_all.is_feasible or cheapest_of_all.cost_per_success_usd is None:
+        return []
+    extra_usd = chosen.monthly_cost_usd.mean - cheapest_of_all.monthly_cost_usd.mean
+    label = f"Against {cheapest_of_all.name}, ruled out"
+    return [Fact(label, _saving(-extra_usd, plan.scenario.currency, "/month"), "what the requirements cost", "gates")]
 
 
 def _leading_facts(plan: Plan, cash_anchors: dict[str, str]) -> list[Fact]:
@@ -154,12 +170,10 @@ def _break_even_fact(plan: Plan) -> Fact:
     ranges = plan.break_even.requests_per_month
     where = f"You are at {figures.volume(now)}"
     if any(low <= now and (high is None or now <= high) for low, high in ranges):
-        where += ", within that range."
+        where += ", within that range"
     elif now > 0 and any(low > now for low, _ in ranges):
         above = min(low for low, _ in ranges if low > now)
-        where += f"; the next range begins at {figures.times(above / now)} that."
-    else:
-        where += "."
+        where += f"; the next range begins at {figures.times(above / now)} that"
     return Fact(break_even_label(plan), volume_ranges(plan), where, "volume")
 
 
@@ -184,7 +198,11 @@ def _price_age_fact(plan: Plan, assumption_anchors: list[str]) -> Fact:
     ]
     undated = sum(amount.age_days is None for amount, _ in amounts)
     detail = f"{undated} of {len(amounts)} amounts of money carry no date" if undated else ""
-    dated = [(amount.age_days, amount.id, anchor) for amount, anchor in amounts if amount.age_days is not None]
+    dated = [
+        (amount.age_days, ", ".join(amount.used_by[:1]), anchor)
+        for amount, anchor in amounts
+        if amount.age_days is not None
+    ]
     if not dated:
         return Fact("Oldest price", "no price carries a date", detail, "assumptions")
     age_days, name, anchor = max(dated, key=lambda item: item[0])

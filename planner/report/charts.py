@@ -15,7 +15,9 @@ from planner.schema.plan import Choice, CostCurves, Curve, Plan
 # Okabe and Ito's colours, which people with any colour vision can tell apart, without the pale yellow.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#444444")
 _SOLID = [1.0, 0.0]
-_DASHES: tuple[list[float], ...] = ([6, 4], [2, 3], [9, 3, 2, 3])
+_DASHES: tuple[list[float], ...] = ([8, 3], [4, 2], [10, 2, 2, 2])
+_MOST_LINES = 8
+_LONGEST_NAME = 44
 _INK, _GRID, _BAND = "#27313c", "#e6e9ed", "#0072B2"
 _FONT = "Helvetica, Arial, sans-serif"
 _ABOVE_NOW, _BELOW_NOW = 30.0, 10.0
@@ -23,7 +25,7 @@ _ABOVE_NOW, _BELOW_NOW = 30.0, 10.0
 _MARGIN = 5.0
 """How far it goes below the lowest volume at which hosting or a hybrid is in it, as a factor."""
 _DOT = 1.01
-_LINE_MARK = {"type": "line", "clip": True, "strokeJoin": "round"}
+_LINE_MARK = {"type": "line", "clip": True, "strokeJoin": "round", "strokeWidth": 2.2}
 # Below 1 the letter of a scale would be m, which people read as a million.
 _VOLUME_LABEL = "datum.value < 1 ? format(datum.value, '~r') : replace(format(datum.value, '~s'), 'G', 'B')"
 
@@ -73,13 +75,14 @@ def volume_chart(plan: Plan, size: Size) -> str | None:
 
 
 def _lines_of(plan: Plan, curves: CostCurves) -> list[_Line]:
+    drawn = drawn_curves(plan, curves)
     # A control character in a name makes the renderer abort the whole process.
     names = unique(
-        [plain(curve.name) + (" (ruled out)" if is_ruled_out(plan, curve) else "") for curve in curves.options]
+        [_shortened(plain(curve.name)) + (" (ruled out)" if is_ruled_out(plan, curve) else "") for curve in drawn]
     )
-    hybrids = [curve.name for curve in curves.options if curve.kind == "hybrid"]
+    hybrids = [curve.name for curve in drawn if curve.kind == "hybrid"]
     lines = []
-    for at, (name, curve) in enumerate(zip(names, curves.options, strict=True)):
+    for at, (name, curve) in enumerate(zip(names, drawn, strict=True)):
         colour = _COLOURS[at % len(_COLOURS)]
         lines.append(
             _Line(
@@ -92,6 +95,31 @@ def _lines_of(plan: Plan, curves: CostCurves) -> list[_Line]:
             )
         )
     return lines
+
+
+def drawn_curves(plan: Plan, curves: CostCurves) -> list[Curve]:
+    """The curves that a picture can hold: the chosen one, today's, the best of each kind, and then the cheapest."""
+    now = plan.break_even.now_requests_per_month
+    at = min(range(len(curves.requests_per_month)), key=lambda index: abs(curves.requests_per_month[index] - now))
+
+    def cost(curve: Curve) -> float:
+        here = curve.cost_per_success_usd[at]
+        return math.inf if here is None else here
+
+    by_cost = sorted(curves.options, key=cost)
+    special = [plan.verdict.option, plan.current.option if plan.current else None]
+    first = [curve for curve in by_cost if curve.name in special]
+    best = [next((curve for curve in by_cost if curve.kind == kind), None) for kind in ("host", "hybrid", "api")]
+    wanted = list(dict.fromkeys(curve.name for curve in (*first, *best, *by_cost) if curve is not None))[:_MOST_LINES]
+    return [curve for curve in curves.options if curve.name in wanted]
+
+
+def _shortened(name: str) -> str:
+    """A long name without its middle, since names of one scenario often begin, or end, alike."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    half = _LONGEST_NAME // 2
+    return f"{name[: half - 1]}…{name[-half:]}"
 
 
 def _points(volumes: list[float], curve: Curve, name: str) -> list[dict[str, Any]]:

@@ -21,10 +21,28 @@ def is_ruled_out(plan: Plan, curve: Curve) -> bool:
     return curve.kind != "api" and any(gate.effect == "must_not_host" for gate in plan.gates)
 
 
-def cheapest(options: list[Option]) -> Option | None:
-    """The feasible option whose accepted answers cost least; by present value where there are none."""
-    feasible = [option for option in options if option.is_feasible]
-    return min(feasible, key=_rank, default=None)
+def why_none(plan: Plan) -> str:
+    """Why a plan recommends no option."""
+    if {"must_host", "must_not_host"} <= {gate.effect for gate in plan.gates}:
+        return "the requirements contradict each other"
+    if not any(option.is_feasible for option in plan.options):
+        return "none is feasible"
+    if plan.break_even.now_requests_per_month == 0:
+        return "there are no requests"
+    return "the best options cost too nearly the same"
+
+
+def leaders(plan: Plan) -> list[Option]:
+    """The option chosen and the best of each kind, cheapest first: those that a reader compares."""
+    best = [cheapest([option for option in plan.options if option.kind == kind]) for kind in ("host", "hybrid", "api")]
+    chosen = [option for option in plan.options if option.name == plan.verdict.option]
+    found = {option.name: option for option in (*chosen, *best) if option is not None}
+    return sorted(found.values(), key=_rank)
+
+
+def cheapest(options: list[Option], only_feasible: bool = True) -> Option | None:
+    """The option whose accepted answers cost least; by present value where there are none."""
+    return min((option for option in options if option.is_feasible or not only_feasible), key=_rank, default=None)
 
 
 def _rank(option: Option) -> tuple[float, float]:

@@ -7,14 +7,13 @@ from planner.report.cash import cash_flow_anchors
 from planner.report.tables import assumption_anchors
 from planner.schema.plan import Option, Plan
 
-_LABEL_WIDTH = 31
-
 
 def summary(plan: Plan) -> str:
     """Choice, costs of every option, reasons, grade and warnings; ends with a line break."""
     answer = map_text(build_answer(plan, cash_flow_anchors(plan), assumption_anchors(plan)), plain)
     lines = [plain(plan.scenario.name), "", f"{answer.choice}. {answer.sentence}", ""]
-    lines += [f"  {fact.label:<{_LABEL_WIDTH}} {fact.value}" for fact in answer.facts]
+    width = max(len(fact.label) for fact in answer.facts)
+    lines += [f"  {fact.label:<{width}}  {fact.value}" for fact in answer.facts]
     lines += ["", "Options, level monthly cost and cost per 1,000 accepted answers:"]
     lines += _option_lines(plan)
     lines += ["", *(f"- {reason}" for reason in answer.reasons)]

@@ -3,20 +3,15 @@
 import math
 
 from planner.report import figures
-from planner.report.answer import spread
+from planner.report.answer import CHOICE_WORDS, spread
 from planner.report.blocks import Row, Table, slug, unique
 from planner.report.findings import has_doubt, is_ruled_out
-from planner.schema.plan import Assumption, Curve, Flip, Option, Plan
+from planner.schema.plan import Assumption, Curve, Flip, Gate, Option, Plan
 from planner.units import unit_of
 
 KIND_WORDS = {"host": "host", "api": "API", "hybrid": "hybrid"}
-_GATE_RESULTS = {"pass": "pass", "fail": "FAIL", "unknown": "unknown", "not_asked": "not asked"}
-_GATE_EFFECTS = {
-    "must_host": "hosting is required",
-    "must_not_host": "hosting is ruled out",
-    "warns": "a warning",
-    "none": "none",
-}
+_GATE_EFFECTS = {"must_host": "rules out every API", "must_not_host": "rules out hosting", "warns": "warns"}
+_GATE_RESULTS = {"pass": "is met", "fail": "is not met", "unknown": "not known", "not_asked": "not asked"}
 _BASES = {
     "measured": ("Measured", "observed on the machine or the traffic itself"),
     "quoted": ("Quoted", "offered to or paid by you"),
@@ -34,10 +29,14 @@ _FLIP_WORDS = {"traffic.requests_per_month": "Requests in month 1", _API_PRICES:
 def gates_table(plan: Plan) -> Table:
     """Requirements that can decide before any cost is looked at."""
     rows = tuple(
-        Row((gate.name.replace("_", " "), _GATE_RESULTS[gate.result], _GATE_EFFECTS[gate.effect], gate.because))
+        Row((_gate_name(gate), _GATE_EFFECTS.get(gate.effect, _GATE_RESULTS[gate.result]), gate.because))
         for gate in plan.gates
     )
-    return Table("gates", "Requirements", ("Requirement", "Result", "Effect here", "Because"), "llll", rows)
+    return Table("gates", "Requirements", ("Requirement", "What it does", "Because"), "lll", rows)
+
+
+def _gate_name(gate: Gate) -> str:
+    return gate.name.replace("_", " ").replace("gpu", "GPU")
 
 
 def options_table(plan: Plan, cash_anchors: dict[str, str]) -> Table:
@@ -120,7 +119,7 @@ def doubt_table(plan: Plan) -> Table | None:
 
 
 def flips_table(plan: Plan, links: dict[str, str]) -> Table:
-    """Inputs whose change would make another choice the cheapest, the nearest first."""
+    """Inputs whose change would make the verdict another one, the nearest first."""
     units = {assumption.id: assumption.unit for assumption in plan.assumptions}
     currency = plan.scenario.currency
     rows = []
@@ -132,11 +131,14 @@ def flips_table(plan: Plan, links: dict[str, str]) -> Table:
             figures.quantity(flip.now, unit, currency),
             figures.quantity(flip.flips_at, unit, currency),
             figures.NONE if moved is None else figures.change(moved),
-            KIND_WORDS[flip.to],
+            CHOICE_WORDS[flip.to],
         )
         rows.append(Row(cells, link=links.get(flip.input, "")))
-    columns = ("Input", "Now", "Switches at", "Change", "Then cheapest")
-    notes = ("One input at a time, all others as in the scenario; the nearest first.",)
+    columns = ("Input", "Now", "Switches at", "Change", "The answer is then")
+    notes = (
+        "One input at a time, all others as in the scenario; for each answer the nearest place, up and down. Only "
+        "the volume and the API prices are varied here, not rents, capacity or people.",
+    )
     return Table("flips", "Switch points", columns, "lrrrl", tuple(rows), notes)
 
 

@@ -6,7 +6,8 @@ from planner.report import figures
 from planner.report.answer import Answer, break_even_label, build_answer, volume_ranges
 from planner.report.blocks import Fact, Table, map_text, plain
 from planner.report.cash import cash_flow_anchors, cash_flow_tables
-from planner.report.findings import gate_decides, has_doubt, is_ruled_out
+from planner.report.charts import drawn_curves
+from planner.report.findings import gate_decides, is_ruled_out
 from planner.report.tables import (
     assumption_anchors,
     assumption_tables,
@@ -21,6 +22,9 @@ from planner.schema.plan import Plan
 _LIMITS = (
     "Taxes, and what depreciation saves of them, are not modelled; costs are cash before tax.",
     "Lead times of hardware and contracts are not modelled: a replica bought for a month is there at its start.",
+    "An API's rate limits and latency are not looked at: whether it takes the peaks, and how fast, is to be checked.",
+    "Capacity is stated, and hours are taken as even inside: bursts within an hour are not looked at.",
+    "Reserved and spot machines, and machines that follow the load, are not among the options of this version.",
     "Failures beyond the stated spares, staff turnover and a change of the model's quality are not modelled.",
     "Costs that the scenario leaves out count as 0 and stand under the defaults of the assumptions.",
 )
@@ -45,7 +49,6 @@ class View:
     flips: Table
     change_text: tuple[str, ...]
     doubt: Table | None
-    doubt_text: str
     assumptions: tuple[Table, ...]
     history: tuple[str, ...]
 
@@ -70,7 +73,6 @@ def build_view(plan: Plan) -> View:
         flips=flips_table(plan, links),
         change_text=_change_text(plan),
         doubt=doubt_table(plan),
-        doubt_text="" if has_doubt(plan) else "No input states a doubt, so no probability is shown.",
         assumptions=assumption_tables(plan, anchors),
         history=tuple(plan.scenario.history),
     )
@@ -93,7 +95,7 @@ def _scenario_facts(plan: Plan) -> tuple[Fact, ...]:
 
 def _volume_text(plan: Plan) -> tuple[str, ...]:
     even = plan.break_even
-    text = [f"{break_even_label(plan)}: {volume_ranges(plan)}"]
+    text = [f"{break_even_label(plan)}: {_lower(volume_ranges(plan))}."]
     text.append(f"You are at {figures.volume(even.now_requests_per_month)}, the volume of month 1.")
     if even.scanned_requests_per_month is not None:
         low, high = even.scanned_requests_per_month
@@ -105,7 +107,7 @@ def _chart_alt(plan: Plan) -> str:
     if plan.curves is None:
         return ""
     names = ", ".join(
-        curve.name + (" (ruled out)" if is_ruled_out(plan, curve) else "") for curve in plan.curves.options
+        curve.name + (" (ruled out)" if is_ruled_out(plan, curve) else "") for curve in drawn_curves(plan, plan.curves)
     )
     return f"Chart of cost per 1,000 accepted answers against requests per month: {names}. " + " ".join(
         _volume_text(plan)
@@ -116,14 +118,20 @@ def _chart_key(plan: Plan) -> str:
     """What the chart's marks mean, apart from the lines that it names itself."""
     if plan.curves is None:
         return ""
-    curves = plan.curves.options
+    curves = drawn_curves(plan, plan.curves)
     marks = ["Both scales are logarithmic."]
+    left_out = len(plan.curves.options) - len(curves)
+    if left_out:
+        marks.append(f"Drawn are {len(curves)} of {left_out + len(curves)} options; the table below has them all.")
     if plan.break_even.requests_per_month:
         marks.append(f"Shaded: {_lower(break_even_label(plan))}.")
     if any(curve.name == plan.verdict.option for curve in curves):
         marks.append("Broad line: the option chosen.")
     if any(None in curve.monthly_cost_usd for curve in curves):
-        marks.append("A hybrid is drawn only where the machines serve part of the traffic, not all or none.")
+        marks.append(
+            "A hybrid exists, and is drawn, only where its best split leaves something to both the machines and the "
+            "API; between two of its pieces the machines alone, without a spare, would serve everything."
+        )
     if any(is_ruled_out(plan, curve) for curve in curves):
         marks.append("Pale lines: ruled out.")
     return " ".join(marks)
@@ -132,14 +140,14 @@ def _chart_key(plan: Plan) -> str:
 def _change_text(plan: Plan) -> tuple[str, ...]:
     """What the switch points mean here, or why there are none."""
     if plan.break_even.scanned_requests_per_month is None:
-        return (volume_ranges(plan),)
+        return (f"{volume_ranges(plan)}.",)
     if gate_decides(plan):
         decides = "Requirements decide, so no price and no volume changes the choice."
         return (decides, f"On cost alone, {_lower(_api_price(plan))}")
     if plan.break_even.now_requests_per_month == 0:
-        return ("Without requests there is no cost per accepted answer, and so nothing that could switch.",)
+        return ("Without requests there is no cost per accepted answer, and so no answer that could switch.",)
     if not plan.flips:
-        return (_api_price(plan), "Nor does any volume that was looked at make another choice the cheapest.")
+        return (_api_price(plan), "No volume that was looked at changes the answer.")
     return (_api_price(plan),)
 
 

@@ -63,10 +63,12 @@ def _plan(loaded: LoadedScenario, progress: Progress) -> Plan:
     risk = _risk(outcomes, candidates, rate)
     scan = scan_volumes(question, rules, progress)
     assumptions = assumptions_of(loaded)
+    decision = rules.decide(candidates)
+    warnings = warnings_of(loaded, question, rules.gates)
     return Plan(
         schema_="planner.plan/1",
         scenario=_reference(loaded),
-        verdict=_verdict(loaded, rules.decide(candidates), risk, decide_again_on(scenario.as_of, assumptions)),
+        verdict=_verdict(loaded, decision, risk, decide_again_on(scenario.as_of, assumptions)),
         gates=list(rules.gates),
         options=options,
         current=_current(scenario, options),
@@ -75,7 +77,7 @@ def _plan(loaded: LoadedScenario, progress: Progress) -> Plan:
         risk=risk,
         flips=flips(question, rules, scan),
         assumptions=assumptions,
-        warnings=warnings_of(loaded, question, rules.gates),
+        warnings=[warning for warning in warnings if warning not in decision.reasons],
     )
 
 

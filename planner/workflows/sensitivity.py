@@ -76,12 +76,8 @@ def _price_flips(question: Question, rules: Rules) -> list[Flip]:
     def choice_at(factor: float) -> VerdictChoice:
         return rules.decide(rules.candidates(question.at_api_prices(factor).outcomes())).choice
 
-    # A dearer API never moves the verdict towards it, nor a cheaper one away from it.
-    now = choice_at(1.0)
-    directions = {"api": (True,), "host": (False,)}.get(now, (False, True))
-    points = [
-        point for upward in directions for point in switch_points(choice_at, price_factors(upward, _MOST_PRICE_FACTOR))
-    ]
+    paths = [price_factors(upward, _MOST_PRICE_FACTOR) for upward in (False, True)]
+    points = [point for path in paths for point in switch_points(choice_at, path)]
     return [_flip("api.price_change_fraction", 0.0, point, point.value - 1) for point in points]
 
 

@@ -64,8 +64,8 @@ def test_a_gate_decides_before_money(gate: Gate, feasible: Candidate, choice: st
     others = [at(other, other.cost_per_success_usd, is_feasible=False) for other in (HOST, API, HYBRID)]
     decision = decided(feasible, *(other for other in others if other.kind != choice), gates=(WARNS, gate))
     assert (decision.choice, decision.option) == (choice, feasible.name)
-    assert decision.reasons[0] == f"{gate.name}: {gate.because}"
-    assert any("no other choice is open" in reason for reason in decision.reasons)
+    assert decision.reasons[0] == f"{gate.name.replace('_', ' ')}: {gate.because}"
+    assert any("none of another kind is" in reason for reason in decision.reasons)
     # The reader learns what the requirement costs: the hybrid at 0.011, or hosting at 0.010, instead of 0.050.
     cheaper = "H100 + mid-tier (hybrid)" if choice == "host" else "H100 (host)"
     less = "78.0%" if choice == "host" else "80.0%"
@@ -76,10 +76,17 @@ def test_gates_that_warn_change_nothing() -> None:
     assert decided(HOST, API, gates=(WARNS,)) == decided(HOST, API)
 
 
+def test_data_that_should_stay_and_leave_are_told_beside_the_answer() -> None:
+    prefers = Gate(name="data_residency", result="fail", effect="warns", because="data should stay")
+    assert decided(at(HOST, 0.001), API, gates=(prefers,)).reasons == decided(at(HOST, 0.001), API).reasons
+    for leaky in (at(API, 0.001), at(HYBRID, 0.001)):
+        assert "data residency: data should stay" in decided(HOST, leaky, gates=(prefers,)).reasons
+
+
 def test_nothing_feasible_abstains_with_the_gates_reason() -> None:
     decision = decided(at(HOST, 0.01, is_feasible=False), gates=(MUST_NOT_HOST,))
     assert (decision.choice, decision.option) == ("abstain", None)
-    assert decision.reasons == ("frontier_capability: tasks are too hard", "no option of the scenario is feasible")
+    assert decision.reasons == ("frontier capability: tasks are too hard", "no option of the scenario is feasible")
     assert decided().choice == "abstain"
 
 
@@ -91,7 +98,7 @@ def test_gaps_within_the_materiality_abstain(rival_cost: float, choice: str) -> 
     decision = decided(at(HOST, 1.0), at(API, rival_cost))
     assert decision.choice == choice
     if choice == "abstain":
-        assert "H100 (host) and mid-tier (api) cost the same within 2.0%" in decision.reasons[-1]
+        assert "H100 (host) and mid-tier (api) cost the same within 2%" in decision.reasons[-1]
 
 
 def test_a_gap_of_exactly_the_materiality_abstains() -> None:
@@ -103,7 +110,7 @@ def test_options_of_the_same_choice_are_no_rivals() -> None:
     twin = at(HOST, 0.0100001, name="H200")
     decision = decided(twin, HOST, at(API, 0.02))
     assert (decision.choice, decision.option) == ("host", "H100")
-    assert any("the next choice, mid-tier (api)" in reason for reason in decision.reasons)
+    assert any("the best of another kind, mid-tier (api)" in reason for reason in decision.reasons)
 
 
 def test_an_infeasible_rival_is_not_looked_at() -> None:

@@ -129,7 +129,7 @@ def test_gates_rule_out_kinds_of_options(requirement: dict[str, object], ruled_o
 def test_reasons_name_their_requirement() -> None:
     requirements = Requirements(data_residency="required", offline=True)
     reasons = ruled_out(requirements, "api", None)
-    assert [reason.partition(":")[0] for reason in reasons] == ["data_residency", "offline"]
+    assert [reason.partition(":")[0] for reason in reasons] == ["data residency", "offline"]
 
 
 def test_without_experience_only_staffed_options_stand() -> None:
@@ -139,12 +139,12 @@ def test_without_experience_only_staffed_options_stand() -> None:
     assert ruled_out(requirements, "api", None) == []
     for kind in ("host", "hybrid"):
         (reason,) = ruled_out(requirements, kind, UNSTAFFED)
-        assert reason.startswith("gpu_operations_experience: none")
+        assert reason.startswith("GPU operations experience: none")
 
 
 def test_without_experience_and_staff_hosting_falls_once() -> None:
     requirements = Requirements(gpu_operations_experience="none")
     gates = all_gates(requirements, [UNSTAFFED])
     (reason,) = ruled_out_because("host", gates, requirements, UNSTAFFED)
-    assert reason.startswith("gpu_operations_experience: the team has none")
+    assert reason.startswith("GPU operations experience: the team has none")
     assert ruled_out_because("api", gates, requirements, None) == []
