@@ -61,7 +61,7 @@ def _plan(loaded: LoadedScenario, progress: Progress) -> Plan:
     candidates = rules.candidates(outcomes)
     options = [_option(outcome, rules, sample.mean_tokens) for outcome in outcomes]
     risk = _risk(outcomes, candidates, rate)
-    scan = scan_volumes(question, rules, progress)
+    scan = scan_volumes(question, rules, lambda fraction: progress(0.7 * fraction))
     assumptions = assumptions_of(loaded)
     decision = rules.decide(candidates)
     warnings = warnings_of(loaded, question, rules.gates)
@@ -75,7 +75,7 @@ def _plan(loaded: LoadedScenario, progress: Progress) -> Plan:
         break_even=break_even(question, scan, api_price_change(question, rules)),
         curves=None if scan is None else cost_curves(scan, all_option_names(loaded), rate, months),
         risk=risk,
-        flips=flips(question, rules, scan),
+        flips=flips(question, rules, scan, lambda fraction: progress(0.7 + 0.3 * fraction)),
         assumptions=assumptions,
         warnings=[warning for warning in warnings if warning not in decision.reasons],
     )

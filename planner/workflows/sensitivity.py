@@ -1,7 +1,7 @@
 """What a plan says about other volumes and prices: break-evens, curves and switch points."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from planner.core.breakeven import VolumeScan
 from planner.core.finance import level_payment_usd
@@ -49,12 +49,20 @@ def cost_curves(scan: VolumeScan, names: Sequence[str], rate_fraction_per_year: 
     )
 
 
-def flips(question: Question, rules: Rules, scan: VolumeScan | None) -> list[Flip]:
-    """The nearest volumes and API prices, up and down, at which the verdict is another one."""
+def flips(question: Question, rules: Rules, scan: VolumeScan | None, progress: Callable[[float], None]) -> list[Flip]:
+    """The nearest volumes and API prices, up and down, at which the verdict is another one.
+
+    Args:
+        question: what is asked.
+        rules: what decides.
+        scan: the volumes looked at.
+        progress: told the fraction done, from 0 to 1.
+    """
     now = float(question.workload.requests[0])
     if scan is None or now <= 0:
         return []
-    return [*_volume_flips(question, rules, scan, now), *_price_flips(question, rules)]
+    by_volume = _volume_flips(question, rules, scan, now)
+    return [*by_volume, *_price_flips(question, rules, progress)]
 
 
 def _volume_flips(question: Question, rules: Rules, scan: VolumeScan, now: float) -> list[Flip]:
@@ -72,8 +80,10 @@ def _volume_flips(question: Question, rules: Rules, scan: VolumeScan, now: float
     return [_flip("traffic.requests_per_month", now, point, point.value) for point in points]
 
 
-def _price_flips(question: Question, rules: Rules) -> list[Flip]:
+def _price_flips(question: Question, rules: Rules, progress: Callable[[float], None]) -> list[Flip]:
     def choice_at(factor: float) -> VerdictChoice:
+        way = math.log(factor) / math.log(_MOST_PRICE_FACTOR)  # from 0 down to -1, then from 0 up to 1
+        progress(abs(way) / 2 + (0.5 if way > 0 else 0.0))
         return rules.decide(rules.candidates(question.at_api_prices(factor).outcomes())).choice
 
     paths = [price_factors(upward, _MOST_PRICE_FACTOR) for upward in (False, True)]

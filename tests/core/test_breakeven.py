@@ -151,13 +151,14 @@ def test_a_hybrid_that_ends_leaves_a_gap() -> None:
     np.testing.assert_allclose(in_full_replicas, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("replicas_now", [0.0, 1e-6, 0.3, 4.79, 5.0, 80.0])
 @pytest.mark.parametrize("months", [1, 3])
-def test_the_volume_of_now_moves_no_break_even(replicas_now: float, months: int) -> None:
+def test_the_volume_of_now_moves_no_break_even(months: int) -> None:
     of = in_replicas(0.25, 1.3, hybrids=True, spares=1, growth=0.002, months=months)
     expected = found(of)
     assert len(expected) > 3
-    np.testing.assert_allclose(found(of.at_volume(replicas_now * REQUESTS_PER_REPLICA_MONTH)), expected, rtol=1e-6)
+    for replicas_now in (0.0, 1e-6, 4.79, 80.0):
+        now = replicas_now * REQUESTS_PER_REPLICA_MONTH
+        np.testing.assert_allclose(found(of.at_volume(now)), expected, rtol=1e-6)
 
 
 @settings(max_examples=60)

@@ -1,11 +1,13 @@
 """The shipped scenarios' plans, number by number: a change here is explained in its commit."""
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from planner.schema.plan import Plan
 from planner.store.plans import plan_json
 from planner.workflows.plan import make_plan
 
@@ -37,10 +39,14 @@ def differences(now: Any, then: Any, where: str = "") -> list[str]:
     return [] if now == then else [f"{where}: {then} is now {now}"]
 
 
+@functools.cache
+def plan_of(scenario: Path) -> Plan:
+    return make_plan(scenario)
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.stem)
-def test_plan_is_the_one_on_record(scenario: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(HERE.parents[1])
-    plan = make_plan(scenario.relative_to(HERE.parents[1]))
+def test_plan_is_the_one_on_record(scenario: Path) -> None:
+    plan = plan_of(scenario)
     record = HERE / f"{scenario.stem}.plan.json"
     changed = differences(json.loads(plan_json(plan)), json.loads(record.read_text(encoding="utf-8")))
     how = f"if they are meant: planner plan scenarios/{scenario.name} -o tests/golden/{record.name}"
@@ -49,7 +55,7 @@ def test_plan_is_the_one_on_record(scenario: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.stem)
 def test_scenario_teaches_what_it_says(scenario: Path) -> None:
-    plan = make_plan(scenario)
+    plan = plan_of(scenario)
     assert (plan.verdict.choice, plan.verdict.option) == VERDICTS[scenario.stem]
     assert plan.verdict.grade == "example", "no shipped scenario may look like a decision"
     assert scenario.read_text(encoding="utf-8").startswith("#")

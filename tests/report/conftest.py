@@ -1,11 +1,13 @@
 """Plans to report on, and a reader of the pages that trusts nothing."""
 
+import functools
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from planner.report.html import render_html
 from planner.schema.plan import Plan
 from planner.workflows.plan import make_plan
 
@@ -60,14 +62,13 @@ def page() -> Callable[[str], Page]:
 @pytest.fixture(scope="session")
 def plan_of() -> Callable[[str], Plan]:
     """The plan of a shipped scenario, made once."""
-    made: dict[str, Plan] = {}
+    return functools.cache(lambda name: make_plan(SCENARIOS / f"{name}.yaml"))
 
-    def plan(name: str) -> Plan:
-        if name not in made:
-            made[name] = make_plan(SCENARIOS / f"{name}.yaml")
-        return made[name]
 
-    return plan
+@pytest.fixture(scope="session")
+def html_of(plan_of: Callable[[str], Plan]) -> Callable[[str], str]:
+    """The page of a shipped scenario, made once."""
+    return functools.cache(lambda name: render_html(plan_of(name)))
 
 
 HOSTILE = "<script>alert(1)</script> \"onerror='x ]]> & |*_` a\u202eb\u0007 [l](javascript:x)"

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from planner.report.html import render_html
 from planner.report.markdown import escape_markdown, render_markdown
 from planner.report.summary import summary
 from planner.schema.plan import Plan
+
+PlanOf = Callable[[str], Plan]
+HtmlOf = Callable[[str], str]
 
 SHIPPED = sorted(path.stem for path in (Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 
@@ -27,10 +29,10 @@ def tables(markdown: str) -> list[list[list[str]]]:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_markdown_holds_the_tables_of_the_page(name: str, plan_of: Callable[[str], Plan], page: Any) -> None:
+def test_markdown_holds_the_tables_of_the_page(name: str, plan_of: PlanOf, html_of: HtmlOf, page: Any) -> None:
     plan = plan_of(name)
     ours = tables(render_markdown(plan))
-    theirs = list(page(render_html(plan)).tables.values())
+    theirs = list(page(html_of(name)).tables.values())
     assert len(ours) == len(theirs)
     for table, other in zip(ours, theirs, strict=True):
         head, rule, *rows = table
@@ -67,7 +69,7 @@ def test_signs_of_markdown_are_escaped(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_summary_tells_the_verdict_every_option_and_every_warning(name: str, plan_of: Callable[[str], Plan]) -> None:
+def test_summary_tells_the_verdict_every_option_and_every_warning(name: str, plan_of: PlanOf) -> None:
     plan = plan_of(name)
     text = summary(plan)
     chosen = [line for line in text.splitlines() if line.startswith("* ")]

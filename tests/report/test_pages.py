@@ -13,6 +13,9 @@ from planner.report.html import render_html
 from planner.schema.plan import Plan
 from planner.workflows.plan import make_plan
 
+PlanOf = Callable[[str], Plan]
+HtmlOf = Callable[[str], str]
+
 SHIPPED = sorted(path.stem for path in (Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 
 
@@ -22,8 +25,8 @@ def number(text: str) -> float:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_page_is_whole_and_asks_for_nothing(name: str, plan_of: Callable[[str], Plan], page: Any) -> None:
-    html = render_html(plan_of(name))
+def test_page_is_whole_and_asks_for_nothing(name: str, html_of: HtmlOf, page: Any) -> None:
+    html = html_of(name)
     seen = page(html)
     assert html.startswith("<!doctype html>")
     assert "default-src 'none'" in html
@@ -38,8 +41,8 @@ def test_page_is_whole_and_asks_for_nothing(name: str, plan_of: Callable[[str], 
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_every_link_leads_somewhere(name: str, plan_of: Callable[[str], Plan], page: Any) -> None:
-    tags = page(render_html(plan_of(name))).tags
+def test_every_link_leads_somewhere(name: str, html_of: HtmlOf, page: Any) -> None:
+    tags = page(html_of(name)).tags
     ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
     links = [attributes["href"] for tag, attributes in tags if tag == "a"]
     assert len(ids) == len(set(ids))
@@ -47,17 +50,17 @@ def test_every_link_leads_somewhere(name: str, plan_of: Callable[[str], Plan], p
     assert {link[1:] for link in links} <= set(ids)
 
 
-def test_the_answer_comes_first(plan_of: Callable[[str], Plan], page: Any) -> None:
-    assert page(render_html(plan_of("bursty-campaigns"))).headings == [
+def test_the_answer_comes_first(html_of: HtmlOf, page: Any) -> None:
+    assert page(html_of("bursty-campaigns")).headings == [
         "HYBRID", "What this leaves out", "Warnings", "Requirements before cost", "Options", "Cost against volume",
         "Cash flows", "What would change the answer", "Assumptions", "How to make this report again",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_option_figures_are_those_of_the_plan(name: str, plan_of: Callable[[str], Plan], page: Any) -> None:
+def test_option_figures_are_those_of_the_plan(name: str, plan_of: PlanOf, html_of: HtmlOf, page: Any) -> None:
     plan = plan_of(name)
-    head, *rows = page(render_html(plan)).tables["options"]
+    head, *rows = page(html_of(name)).tables["options"]
     assert all(len(row) == len(head) for row in rows), "identical columns for every option"
     rows = [row for row in rows if not row[0].startswith("What is paid today")]
     assert len(rows) == len(plan.options)
@@ -72,9 +75,9 @@ def test_option_figures_are_those_of_the_plan(name: str, plan_of: Callable[[str]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_cash_flows_add_up_to_the_cent(name: str, plan_of: Callable[[str], Plan], page: Any) -> None:
+def test_cash_flows_add_up_to_the_cent(name: str, plan_of: PlanOf, html_of: HtmlOf, page: Any) -> None:
     plan = plan_of(name)
-    tables = page(render_html(plan)).tables
+    tables = page(html_of(name)).tables
     statements = {key: table for key, table in tables.items() if key.startswith("cash-") and "-months" not in key}
     assert len(statements) == len(plan.options)
     for position, option in enumerate(plan.options, 1):
@@ -94,10 +97,10 @@ def test_cash_flows_add_up_to_the_cent(name: str, plan_of: Callable[[str], Plan]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_the_headline_follows_from_the_months(name: str, plan_of: Callable[[str], Plan], page: Any) -> None:
+def test_the_headline_follows_from_the_months(name: str, plan_of: PlanOf, html_of: HtmlOf, page: Any) -> None:
     """As a spreadsheet does it: the months of the page, discounted, are the present value of the answer."""
     plan = plan_of(name)
-    tables = page(render_html(plan)).tables
+    tables = page(html_of(name)).tables
     by_month = [table for key, table in tables.items() if key.endswith("-months")]
     assert 1 <= len(by_month) <= 3
     growth = 1 + plan.scenario.discount_rate_fraction_per_year
@@ -114,9 +117,9 @@ def test_the_headline_follows_from_the_months(name: str, plan_of: Callable[[str]
         assert min(abs(value - each) for each in expected) < 0.02 * plan.scenario.horizon_months
 
 
-def test_every_assumption_is_in_the_register_once(plan_of: Callable[[str], Plan], page: Any) -> None:
+def test_every_assumption_is_in_the_register_once(plan_of: PlanOf, html_of: HtmlOf, page: Any) -> None:
     plan = plan_of("steady-high-volume")
-    tables = page(render_html(plan)).tables
+    tables = page(html_of("steady-high-volume")).tables
     for basis in ("list", "assumed", "default"):
         rows = tables[f"basis-{basis}"][1:]
         assert [row[0] for row in rows] == [row.id for row in plan.assumptions if row.basis == basis]
@@ -124,9 +127,9 @@ def test_every_assumption_is_in_the_register_once(plan_of: Callable[[str], Plan]
     assert sum(len(tables[key]) - 1 for key in tables if key.startswith("basis-")) == len(plan.assumptions)
 
 
-def test_a_probability_is_shown_only_where_doubt_is_stated(plan_of: Callable[[str], Plan], page: Any) -> None:
+def test_a_probability_is_shown_only_where_doubt_is_stated(plan_of: PlanOf, html_of: HtmlOf, page: Any) -> None:
     plan = plan_of("steady-high-volume")
-    assert "Probability of being cheapest" not in page(render_html(plan)).text
+    assert "Probability of being cheapest" not in page(html_of("steady-high-volume")).text
     options = [
         option.model_copy(
             update={"npv_cost_usd": option.npv_cost_usd.model_copy(update={"p10": 0.8 * option.npv_cost_usd.mean})}
@@ -156,9 +159,9 @@ def test_hostile_names_stay_text(hostile_plan: Plan, page: Any) -> None:
         assert any("</svg><img" in (element.text or "") for element in picture.iter())
 
 
-def test_the_chart_shows_every_option_and_where_you_are(plan_of: Callable[[str], Plan], page: Any) -> None:
+def test_the_chart_shows_every_option_and_where_you_are(plan_of: PlanOf, html_of: HtmlOf, page: Any) -> None:
     plan = plan_of("bursty-campaigns")
-    pictures = re.findall(r"base64,([A-Za-z0-9+/=]+)", render_html(plan))
+    pictures = re.findall(r"base64,([A-Za-z0-9+/=]+)", html_of("bursty-campaigns"))
     assert len(pictures) == 2, "one for wide pages and one for narrow"
     for picture in pictures:
         texts = {element.text for element in ElementTree.fromstring(base64.b64decode(picture)).iter()}  # noqa: S314
@@ -167,8 +170,8 @@ def test_the_chart_shows_every_option_and_where_you_are(plan_of: Callable[[str],
         assert "requests per month" in texts
 
 
-def test_the_same_plan_gives_the_same_bytes(plan_of: Callable[[str], Plan]) -> None:
-    assert render_html(plan_of("toss-up")) == render_html(plan_of("toss-up"))
+def test_the_same_plan_gives_the_same_bytes(plan_of: PlanOf, html_of: HtmlOf) -> None:
+    assert render_html(plan_of("toss-up")) == html_of("toss-up")
 
 
 @pytest.mark.parametrize(

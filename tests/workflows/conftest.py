@@ -1,7 +1,7 @@
 """A scenario that every test of the workflows changes in one place."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from ruamel.yaml import YAML
@@ -47,6 +47,8 @@ Changes = dict[str, Any]
 class Workbench:
     """Plans of the base scenario with changes, given as {"hosting.0.tenure": "spot"}; None takes a field out."""
 
+    _base: ClassVar[list[Plan]] = []
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
@@ -69,8 +71,12 @@ class Workbench:
         return path
 
     def plan(self, changes: Changes | None = None) -> Plan:
-        """The plan of the changed scenario."""
-        return make_plan(self.written(changes or {}))
+        """The plan of the changed scenario; that of the base is made once for all tests."""
+        if changes:
+            return make_plan(self.written(changes))
+        if not self._base:
+            self._base.append(make_plan(self.written({})))
+        return self._base[0]
 
     def problems(self, changes: Changes) -> list[Problem]:
         """What is wrong with the changed scenario."""
