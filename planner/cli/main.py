@@ -1,18 +1,21 @@
 """The `planner` command: its commands in pipeline order, and what every failure exits with."""
 
+import os
 import sys
+from importlib.metadata import version
 from io import TextIOWrapper
+from typing import Annotated
 
 import typer
 
 from planner.cli import plan, report, schema
-from planner.errors import PlannerError
+from planner.cli.progress import tell
+from planner.errors import EnvironmentLackingError, PlannerError
 
 INTERRUPTED = 130
 
 app = typer.Typer(
     name="planner",
-    help="Decide with measurements whether to host an open-weight language model or to pay an API by the token.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -23,15 +26,40 @@ app.command("report")(report.report)
 app.command("schema")(schema.schema)
 
 
+@app.callback(invoke_without_command=True)
+def _planner(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Decide with measurements whether to host an open-weight language model or to pay an API by the token."""
+    if show_version:
+        typer.echo(f"planner {version('host-or-api')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise typer.Exit(code=PlannerError.exit_code)
+
+
 def main() -> None:
     """Runs the command line and exits: 0 done, 1 our fault, 2 bad input, 3 environment, 130 interrupted."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")  # names and signs that a Windows code page lacks
+    _open_streams()
     try:
         app()
     except PlannerError as error:
-        sys.stderr.write(f"{error}\n")
+        tell(str(error))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        # Files have their own errors, so this is a stream: a full disk behind a redirection, say.
+        tell(f"standard output: cannot be written: {error.strerror or error}")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's own flush fails too
+        sys.exit(EnvironmentLackingError.exit_code)
+
+
+def _open_streams() -> None:
+    """Streams that are there, whoever closed them, and take every name: also those that are no text in UTF-8."""
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")

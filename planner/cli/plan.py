@@ -24,18 +24,20 @@ def plan(
 
     Example: planner plan scenarios/steady-high-volume.yaml
     """
-    from planner.cli.progress import progress
+    from planner.cli.progress import progress, tell
     from planner.report.summary import summary
-    from planner.store.files import write_text
+    from planner.store.files import refuse_to_overwrite, shown_path, write_text
     from planner.store.plans import plan_json
     from planner.workflows.plan import make_plan
 
+    destination = out if json or out is not None else Path(f"{scenario.stem}.plan.json")
+    if destination is not None:
+        refuse_to_overwrite(scenario, destination)
     with progress("planning", quiet) as show:
         result = make_plan(scenario, show)
     text = plan_json(result)
-    destination = out if json or out is not None else Path(f"{scenario.stem}.plan.json")
     if destination is not None:
         write_text(destination, text)
         if not quiet:
-            typer.echo(f"wrote {destination}", err=True)
+            tell(f"wrote {shown_path(destination)}")
     typer.echo(text if json else summary(result), nl=False)

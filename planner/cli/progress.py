@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _FIRST_AFTER_S = 1.0
 """Work that is done sooner shows nothing."""
@@ -23,11 +23,21 @@ def progress(what: str, is_quiet: bool) -> Iterator[Callable[[float], None]]:
         if is_quiet or time.monotonic() < next_s:
             return
         next_s, is_shown = time.monotonic() + pause_s, True
-        sys.stderr.write(f"\r{what} {fraction:4.0%}" if is_terminal else f"{what} {fraction:.0%}\n")
-        sys.stderr.flush()
+        _write(f"\r{what} {fraction:4.0%}" if is_terminal else f"{what} {fraction:.0%}\n")
 
     try:
         yield show
     finally:
         if is_shown and is_terminal:
-            sys.stderr.write("\r\033[K")
+            _write("\r\033[K")
+
+
+def tell(message: str) -> None:
+    """A line on standard error; one that nobody can read is no reason to fail."""
+    _write(f"{message}\n")
+
+
+def _write(text: str) -> None:
+    with suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()

@@ -29,18 +29,19 @@ def report(
     """
     from json import dumps
 
-    from planner.cli.progress import progress
+    from planner.cli.progress import progress, tell
     from planner.report.summary import summary
-    from planner.store.files import write_text
+    from planner.store.files import refuse_to_overwrite, shown_path, write_text
     from planner.workflows.report import make_report
 
+    destination = Path(f"{source.stem.removesuffix('.plan')}.report.{format_}") if out is None else out
+    refuse_to_overwrite(source, destination)
     with progress("planning", quiet) as show:
         result, text = make_report(source, format_, show)
-    destination = out or Path(f"{source.stem.removesuffix('.plan')}.report.{format_}")
     write_text(destination, text)
-    if json:
-        typer.echo(dumps({"report": str(destination), "format": format_, "choice": result.verdict.choice}))
-        return
-    typer.echo(summary(result), nl=False)
     if not quiet:
-        typer.echo(f"wrote {destination}", err=True)
+        tell(f"wrote {shown_path(destination)}")
+    if json:
+        typer.echo(dumps({"report": shown_path(destination), "format": format_, "choice": result.verdict.choice}))
+    else:
+        typer.echo(summary(result), nl=False)

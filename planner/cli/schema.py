@@ -25,10 +25,12 @@ def schema(
     """
     from json import dumps
 
+    from planner.store.files import shown_path
     from planner.workflows.kinds import check_file, json_schema
 
     if check is None:
         typer.echo(dumps(json_schema(kind), indent=2))
         return
     check_file(kind, check)
-    typer.echo(dumps({"file": str(check), "kind": kind, "is_valid": True}) if json else f"{check}: no mistakes")
+    file = shown_path(check)
+    typer.echo(dumps({"file": file, "kind": kind, "is_valid": True}) if json else f"{file}: no mistakes")

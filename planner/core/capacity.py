@@ -40,11 +40,18 @@ def replicas_needed(shape: Shape, mean_load_replicas: Array, attainment_fraction
         [10, 2]
     """
     if not np.all(np.isfinite(mean_load_replicas)) or np.any(mean_load_replicas < 0):
-        raise InputError("mean_load_replicas", "must be finite and >= 0")
+        raise InputError("mean_load_replicas", "the load is no finite number: a unit must be wrong")
     needed = np.ceil(sizing_load(shape, attainment_fraction) * mean_load_replicas * (1 - _ROUNDING))
     if needed.max() > MOST_REPLICAS:
-        raise InputError("replicas", f"more than {MOST_REPLICAS:,} replicas would be needed: a unit must be wrong")
+        raise too_many_replicas(float(needed.max()))
     return np.asarray(needed, dtype=np.int64)
+
+
+def too_many_replicas(needed: float) -> InputError:
+    """The error for so many replicas that a unit must be wrong."""
+    return InputError(
+        "replicas", f"{needed:,.0f} would be needed, and {MOST_REPLICAS:,} are the most: is a unit wrong?"
+    )
 
 
 def sizing_load(shape: Shape, attainment_fraction: float) -> float:

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.core.capacity import MOST_REPLICAS, worked_replicas
+from planner.core.capacity import MOST_REPLICAS, too_many_replicas, worked_replicas
 from planner.core.demand import Workload
 from planner.core.finance import discount_factors
 from planner.core.hosting import hosting_ledger, present_prices
 from planner.core.outcome import Api, Hosting, Outcome, api_ledger
-from planner.errors import InputError
 from planner.schema.scenario import hybrid_name
 
 Array = NDArray[np.float64]
@@ -57,7 +56,7 @@ def hybrid_outcome(hosting: Hosting, api: Api, workload: Workload, rate_fraction
     load = hosting.mean_load_replicas(workload)
     most = int(np.ceil(load.max() * workload.shape.relative_load.max()))
     if most > MOST_REPLICAS:
-        raise InputError("replicas", f"more than {MOST_REPLICAS:,} replicas would be needed: a unit must be wrong")
+        raise too_many_replicas(most)
     worked = worked_replicas(workload.shape, load, np.arange(most + 1))
     # Without retries' share: a request that needs 1.05 attempts takes 1.05 of its load in house.
     hosted_share = np.divide(worked, load[:, np.newaxis], out=np.zeros_like(worked), where=load[:, np.newaxis] > 0)

@@ -79,12 +79,12 @@ class Outcome:
     @property
     def hosted_fraction(self) -> float | None:
         """Share of the horizon's requests served in house, or None where there are none."""
-        return _ratio(float(self.hosted_requests.sum()), float(self.requests.sum()))
+        return _share(float(self.hosted_requests.sum()), float(self.requests.sum()))
 
     @property
     def success_fraction(self) -> float | None:
         """Share of the horizon's requests that end in an accepted answer, or None where there are none."""
-        return _ratio(float(self.accepted.sum()), float(self.requests.sum()))
+        return _share(float(self.accepted.sum()), float(self.requests.sum()))
 
     def npv_cost_usd(self, rate_fraction_per_year: float) -> float:
         """Present value of all costs [USD]."""
@@ -116,6 +116,11 @@ class Outcome:
 
 def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole > 0 else None
+
+
+def _share(part: float, whole: float) -> float | None:
+    """A part of the whole, which a rounding error may take to be more than it."""
+    return min(part / whole, 1.0) if whole > 0 else None
 
 
 def api_outcome(api: Api, workload: Workload) -> Outcome:
@@ -161,7 +166,7 @@ def hosting_outcome(hosting: Hosting, workload: Workload, attainment: float) -> 
         replicas = np.maximum.accumulate(replicas)
     on = replicas + option.spare_replicas
     worked = worked_replicas(workload.shape, load, on[:, np.newaxis])[:, 0]
-    held = _ratio(
+    held = _share(
         float(attainment_fraction(workload.shape, load, replicas) @ workload.requests), float(workload.requests.sum())
     )
     return Outcome(

@@ -1,5 +1,7 @@
 """The whole question in numbers, and every option's outcome; what-if questions change it and ask again."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -8,6 +10,7 @@ from planner.core.demand import Workload
 from planner.core.hosting import hosting_prices
 from planner.core.hybrid import hybrid_outcome
 from planner.core.outcome import Api, Hosting, Outcome, api_outcome, hosting_outcome
+from planner.errors import InputError
 from planner.schema.options import ApiOption, HostingOption
 
 
@@ -47,8 +50,11 @@ class Question:
         Raises:
             InputError: an option would need more replicas than anybody has.
         """
-        hosted = [hosting_outcome(hosting, self.workload, self.attainment_fraction) for hosting in self.hosting]
-        return hosted + [api_outcome(api, self.workload) for api in self.api]
+        outcomes = []
+        for index, hosting in enumerate(self.hosting):
+            with _told_of(index):
+                outcomes.append(hosting_outcome(hosting, self.workload, self.attainment_fraction))
+        return outcomes + [api_outcome(api, self.workload) for api in self.api]
 
     def hybrids(self) -> list[Outcome]:
         """The best split of every pair of machine and API, also where one of the two serves everything.
@@ -58,11 +64,12 @@ class Question:
         """
         if not self.hybrids_are_allowed:
             return []
-        return [
-            hybrid_outcome(hosting, api, self.workload, self.rate_fraction_per_year)
-            for hosting in self.hosting
-            for api in self.api
-        ]
+        outcomes = []
+        for index, hosting in enumerate(self.hosting):
+            with _told_of(index):
+                for api in self.api:
+                    outcomes.append(hybrid_outcome(hosting, api, self.workload, self.rate_fraction_per_year))
+        return outcomes
 
     def at_volume(self, requests_per_month: float) -> Self:
         """The same question with another volume in month 1 [requests/month]; growth and shape stay."""
@@ -76,6 +83,15 @@ class Question:
             for api, usd in zip(self.api, self.list_usd_per_request, strict=True)
         )
         return replace(self, api=api)
+
+
+@contextmanager
+def _told_of(index: int) -> Iterator[None]:
+    """An error of sizing, told of the hosting option that it is about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError("capacity", f"{error.field}: {error.message}", ("hosting", index)) from error
 
 
 def priced_hosting(option: HostingOption, capacity_requests_per_s: float, months: int, changes: float) -> Hosting:

@@ -86,8 +86,10 @@ def day_from_iso(value: Any) -> Any:
         return value
 
 
-Day = Annotated[datetime.date, BeforeValidator(day_from_iso)]
-"""A day as YYYY-MM-DD."""
+FIRST_DAY, LAST_DAY = datetime.date(2000, 1, 1), datetime.date(2200, 12, 31)
+
+Day = Annotated[datetime.date, BeforeValidator(day_from_iso), Field(ge=FIRST_DAY, le=LAST_DAY)]
+"""A day as YYYY-MM-DD, from 2000 to 2200."""
 
 NAME_PATTERN = r"^\S(.*\S)?$"
 CURRENCY_PATTERN = r"^[A-Z]{3}$"
@@ -98,8 +100,11 @@ Name = Annotated[str, Field(min_length=1, max_length=120, pattern=NAME_PATTERN)]
 Currency = Annotated[str, Field(pattern=CURRENCY_PATTERN)]
 """ISO 4217 code."""
 
-NonNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
+LARGEST = 1e15
+"""No quantity of any field is larger, so that what is computed from them stays a number."""
+
+NonNegative = Annotated[float, Field(ge=0, le=LARGEST)]
+Positive = Annotated[float, Field(gt=0, le=LARGEST)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 """From 0 to 1, never percent."""
 Change = Annotated[float, Field(gt=-1, le=10)]

@@ -13,7 +13,7 @@ PriceBasis = Literal["list", "quote", "invoice", "example"]
 class Capacity(FileModel):
     """Capacity stated by the user rather than measured."""
 
-    requests_per_s: Positive
+    requests_per_s: Annotated[float, Field(ge=1e-6, le=1e6)]
     """Load that one replica carries within the service level [requests/s]."""
 
 

@@ -25,12 +25,15 @@ LOGNORMAL_P95_TO_MEAN_MAX = 3.868
 """exp(z²/2) with z the 95th normal percentile, rounded down: the largest p95 / mean of any lognormal."""
 
 DEFAULT_BURST_HOURS_FRACTION = 0.05
+LEAST_REQUESTS_PER_MONTH = 1e-3
+MOST_OPTIONS = 50
+"""Of hosting, and of APIs: each pair of them is a hybrid to be priced."""
 
 
 class TokenLengths(RuledFileModel):
     """Tokens per request: a number where all are alike, or a mean and p95 of a lognormal spread."""
 
-    mean: NonNegative
+    mean: Annotated[float, Field(ge=0, le=1e9)]
     """Mean tokens per request [tokens]."""
     p95: Positive | None = None
     """95th percentile across requests [tokens]; between the mean and 3.868 times the mean. Left out: all alike."""
@@ -48,7 +51,7 @@ class TokenLengths(RuledFileModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"type": "number", "minimum": 0}, handler(core_schema)]}
+        return {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1e9}, handler(core_schema)]}
 
 
 def _number_as_mean(value: Any) -> Any:
@@ -63,7 +66,7 @@ class Traffic(RuledFileModel):
     """What will be asked: the level of month 1, its growth, its shape in time, the lengths of requests."""
 
     requests_per_month: Annotated[float, Field(ge=0, le=1e15)] | None = None
-    """Requests in month 1 [requests/month]; or `history`, or `forecast`."""
+    """Requests in month 1 [requests/month], 0 or at least 0.001; or `history`, or `forecast`."""
     history: Name | None = None
     """Trace or counts CSV that gives level, shape and, where it has them, token lengths; relative to this file."""
     forecast: Name | None = None
@@ -100,6 +103,9 @@ class Traffic(RuledFileModel):
                 "",
                 f"needs exactly one of requests_per_month, history, forecast; given: {given}",
             )
+        requests = number_in(data, "requests_per_month", 0.0)
+        if requests is not None and 0 < requests < LEAST_REQUESTS_PER_MONTH:
+            yield "requests_per_month", f"must be 0 or at least {LEAST_REQUESTS_PER_MONTH:g}; given: {requests:g}"
         shape = data.get("shape")
         peak_to_mean = number_in(data, "peak_to_mean", 1.0)
         burst_hours_fraction = number_in(data, "burst_hours_fraction", DEFAULT_BURST_HOURS_FRACTION)
@@ -194,8 +200,8 @@ class Scenario(RuledFileModel):
     """Price of capital [fraction/year]."""
     traffic: Traffic
     service: Service = Service()
-    hosting: list[HostingOption] = []
-    api: list[ApiOption] = []
+    hosting: Annotated[list[HostingOption], Field(max_length=MOST_OPTIONS)] = []
+    api: Annotated[list[ApiOption], Field(max_length=MOST_OPTIONS)] = []
     current: Current | None = None
     requirements: Requirements = Requirements()
     decision_rule: DecisionRule = DecisionRule()

@@ -3,6 +3,8 @@
 import datetime
 import hashlib
 import json
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +16,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from planner.errors import InputFileError, Problem
+from planner.store.files import shown_path
 
 Loc = tuple[int | str, ...]
 """Where a field is: keys and list positions from the top of the file."""
@@ -23,9 +26,11 @@ Place = tuple[int, int]
 MAX_YAML_BYTES = 2**20
 """People write YAML by hand; the parser is slow on more, and more is a mistake."""
 MAX_JSON_BYTES = 2**26
+MAX_PLACED_JSON_BYTES = 2**20
+"""Places in JSON are found by the YAML reader, which takes seconds for more."""
 MAX_DEPTH = 40
 
-_TOP = (1, 1)
+_TOP, _NOWHERE = (1, 1), (0, 0)
 _TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = {_TAG + kind for kind in ("str", "int", "float", "bool", "null", "timestamp", "map", "seq")}
 
@@ -39,19 +44,27 @@ class Document:
         data: its content: mappings, lists, strings, numbers, booleans, days, None.
         sha256: of its bytes.
         find_places: gives the line and column of every field that the file has.
+        problems: mistakes of its syntax that leave the rest readable.
+        unread: fields whose values could not be read; None stands for them.
     """
 
     file: str
     data: dict[str, Any]
     sha256: str
     find_places: Callable[[], dict[Loc, Place]] = field(repr=False)
+    problems: tuple[Problem, ...] = ()
+    unread: frozenset[str] = frozenset()
 
     def place(self, loc: Loc) -> Place:
-        """Line and column of a field's key, or of the nearest field around it that the file has."""
+        """Line and column of a field's key, or of the nearest field around it; (0, 0) in a large JSON file."""
         for length in range(len(loc), 0, -1):
             if loc[:length] in self._places:
                 return self._places[loc[:length]]
-        return _TOP
+        return _TOP if self._places else _NOWHERE
+
+    def problem(self, loc: Loc, message: str) -> Problem:
+        """A mistake at a field, with its place."""
+        return Problem(self.file, *self.place(loc), field_name(loc), message)
 
     @cached_property
     def _places(self) -> dict[Loc, Place]:
@@ -64,20 +77,21 @@ def load_document(path: Path) -> Document:
     Aliases, tags and merge keys are refused, since a file of a few bytes could unfold to gigabytes.
 
     Raises:
-        InputFileError: the file is missing, too large or not in UTF-8; or every mistake of its syntax.
+        InputFileError: the file is missing, too large or not in UTF-8, or its syntax leaves nothing readable.
     """
+    file = shown_path(path)
     raw = read_bytes(path, MAX_JSON_BYTES if _is_json(path) else MAX_YAML_BYTES)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         column = error.start - raw.rfind(b"\n", 0, error.start)
-        raise InputFileError([Problem(str(path), line, column, "", "is not UTF-8 text")]) from error
+        raise InputFileError([Problem(file, line, column, "", "is not UTF-8 text")]) from error
     sha256 = hashlib.sha256(raw).hexdigest()
     if _is_json(path):
-        return Document(str(path), _read_json(str(path), text), sha256, lambda: _places_of_json(str(path), text))
-    reader = _YamlReader(str(path), text)
-    return Document(str(path), reader.data, sha256, lambda: reader.places)
+        return Document(file, _read_json(file, text), sha256, lambda: _places_of_json(file, text))
+    reader = _YamlReader(file, text)
+    return Document(file, reader.data, sha256, lambda: reader.places, tuple(reader.problems), frozenset(reader.unread))
 
 
 def read_bytes(path: Path, most: int) -> bytes:
@@ -88,7 +102,7 @@ def read_bytes(path: Path, most: int) -> bytes:
     """
 
     def refuse(message: str) -> InputFileError:
-        return InputFileError([Problem(str(path), 0, 0, "", message)])
+        return InputFileError([Problem(shown_path(path), 0, 0, "", message)])
 
     try:
         if path.is_dir():
@@ -111,12 +125,13 @@ def _is_json(path: Path) -> bool:
 
 
 def _read_json(file: str, text: str) -> dict[str, Any]:
-    has_twins = False
+    twins: list[str] = []
 
     def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal has_twins
         result = dict(pairs)
-        has_twins |= len(result) < len(pairs)
+        if len(result) < len(pairs):
+            counts = Counter(key for key, _ in pairs)
+            twins.extend(key for key, count in counts.items() if count > 1)
         return result
 
     try:
@@ -126,10 +141,13 @@ def _read_json(file: str, text: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         message = "is nested too deeply" if isinstance(error, RecursionError) else f"is not JSON: {error}"
         raise InputFileError([Problem(file, *_TOP, "", message)]) from error
-    if has_twins or _depth(data) > MAX_DEPTH:
+    if twins and len(text) <= MAX_PLACED_JSON_BYTES:
         # JSON is YAML too, and that reader knows where each key stands.
-        _YamlReader(file, text)
-        raise InputFileError([Problem(file, *_TOP, "", "a key stands twice, or values are nested too deeply")])
+        raise InputFileError(_YamlReader(file, text).problems or [Problem(file, *_TOP, twins[0], "stands twice")])
+    if twins:
+        raise InputFileError([Problem(file, *_NOWHERE, twin, "stands twice in one mapping") for twin in set(twins)])
+    if _depth(data) > MAX_DEPTH:
+        raise InputFileError([Problem(file, *_NOWHERE, "", f"is nested more than {MAX_DEPTH} levels deep")])
     if not isinstance(data, dict):
         raise InputFileError(
             [Problem(file, *_TOP, "", _needs_mapping("a list" if isinstance(data, list) else "a value"))]
@@ -138,9 +156,9 @@ def _read_json(file: str, text: str) -> dict[str, Any]:
 
 
 def _places_of_json(file: str, text: str) -> dict[Loc, Place]:
-    """Places by the YAML reader; only mistakes ask for them, since it takes seconds for a large file."""
+    """Places by the YAML reader, of a file that is not large; only mistakes ask for them."""
     try:
-        return _YamlReader(file, text).places
+        return _YamlReader(file, text).places if len(text) <= MAX_PLACED_JSON_BYTES else {}
     except InputFileError:
         return {}
 
@@ -159,12 +177,13 @@ def _needs_mapping(given: str) -> str:
 
 
 class _YamlReader:
-    """One pass over the nodes of a YAML text: data, places and every mistake."""
+    """One pass over the nodes of a YAML text: data, places and every mistake; raises where nothing is readable."""
 
     def __init__(self, file: str, text: str) -> None:
         self.places: dict[Loc, Place] = {}
+        self.problems: list[Problem] = []
+        self.unread: set[str] = set()
         self._file = file
-        self._problems: list[Problem] = []
         self._anchored: set[int] = set()
         self._yaml = YAML(typ="safe", pure=True)
         self.data: dict[str, Any] = {}
@@ -172,17 +191,16 @@ class _YamlReader:
             root = self._compose(text)
             if not isinstance(root, MappingNode):
                 given = "empty" if root is None else "a list" if isinstance(root, SequenceNode) else "a value"
-                self._refuse(_TOP, (), _needs_mapping(given))
-            else:
-                self.data = self._value(root, ())
+                raise InputFileError([Problem(file, *_TOP, "", _needs_mapping(given))])
+            self.data = self._value(root, ()) or {}
         except RecursionError:
-            self._refuse(_TOP, (), "is nested too deeply")
-        if self._problems:
-            raise InputFileError(self._problems)
+            raise InputFileError([Problem(file, *_TOP, "", "is nested too deeply")]) from None
 
     def _compose(self, text: str) -> Node | None:
         try:
-            return self._yaml.compose(text)  # type: ignore[no-any-return]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what the parser warns of is refused below, with its place
+                return self._yaml.compose(text)  # type: ignore[no-any-return]
         except YAMLError as error:
             mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
             line, column = (mark.line + 1, mark.column + 1) if mark else _TOP
@@ -199,14 +217,11 @@ class _YamlReader:
             return None  # an alias, whose node is that of its anchor, which was refused before
         if node.anchor:
             self._anchored.add(id(node))
-            self._refuse(place, loc, "anchors and aliases (& and *) are not allowed; write the value out")
-            return None
+            return self._unreadable(place, loc, "anchors and aliases (& and *) are not allowed; write the value out")
         if str(node.tag) not in _PLAIN_TAGS:
-            self._refuse(place, loc, f"tags are not allowed; given: {node.tag}")
-            return None
+            return self._unreadable(place, loc, f"tags are not allowed; given: {node.tag}")
         if len(loc) > MAX_DEPTH:
-            self._refuse(place, loc[:3], f"is nested more than {MAX_DEPTH} levels deep")
-            return None
+            return self._unreadable(place, loc[:3], f"is nested more than {MAX_DEPTH} levels deep")
         if isinstance(node, MappingNode):
             return self._mapping(node, loc)
         if isinstance(node, SequenceNode):
@@ -228,7 +243,7 @@ class _YamlReader:
         for key, value in node.value:
             place = _place(key)
             if str(key.tag) == f"{_TAG}merge":
-                self._refuse(place, loc, "merge keys (<<) are not allowed; write the fields out")
+                self._refuse(place, (*loc, "<<"), "merge keys are not allowed; write the fields out")
             elif not isinstance(key, ScalarNode) or str(key.tag) != f"{_TAG}str" or key.anchor:
                 self._refuse(place, loc, "keys must be plain names")
             else:
@@ -238,15 +253,19 @@ class _YamlReader:
         try:
             value = self._yaml.constructor.construct_object(node)
         except (ValueError, OverflowError, YAMLError):
-            self._refuse(_place(node), loc, f"cannot be read: {str(node.value)[:60]}")
-            return None
+            what = "no day; allowed: YYYY-MM-DD" if str(node.tag) == f"{_TAG}timestamp" else "cannot be read"
+            return self._unreadable(_place(node), loc, f"{what}; given: {str(node.value)[:60]}")
         # Subclasses of ruamel's own carry formatting that no model knows.
         if isinstance(value, datetime.datetime):
             return str(node.value)
         return value
 
+    def _unreadable(self, place: Place, loc: Loc, message: str) -> None:
+        self._refuse(place, loc, message)
+        self.unread.add(field_name(loc))
+
     def _refuse(self, place: Place, loc: Loc, message: str) -> None:
-        self._problems.append(Problem(self._file, *place, field_name(loc), message))
+        self.problems.append(Problem(self._file, *place, field_name(loc), message))
 
 
 def _place(node: Node) -> Place:

@@ -1,28 +1,64 @@
-"""Writing results: whole or not at all."""
+"""Writing results: whole or not at all; and how a file's name is told."""
 
+import contextlib
 import os
-import tempfile
 from pathlib import Path
 
-from planner.errors import EnvironmentLackingError
+from planner.errors import EnvironmentLackingError, UsageError
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes a file beside its place and moves it there, so that no reader sees half of it.
 
+    A link stays, and the file that it points to is replaced; what is no regular file, such as a pipe, is written to.
+
     Raises:
+        UsageError: the path is a folder.
         EnvironmentLackingError: the folder is missing or may not be written, or the disk is full.
     """
-    temporary = None
+    if path.is_dir():
+        raise UsageError(f"{shown_path(path)}: is a folder; name a file to write")
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False, suffix=".part") as file:
-            temporary = Path(file.name)
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            target.write_text(text, encoding="utf-8")
+        else:
+            _replace(target, text)
+    except OSError as error:
+        raise EnvironmentLackingError(f"{shown_path(path)}: cannot be written: {error.strerror or error}") from error
+
+
+def refuse_to_overwrite(source: Path, destination: Path) -> None:
+    """Raises where a result would be written over what it is made from.
+
+    Raises:
+        UsageError: both are the same file.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        if destination.samefile(source):
+            raise UsageError(f"-o {shown_path(destination)}: is the file that it would be made from")
+
+
+def shown_path(path: Path) -> str:
+    r"""A path as text that every file and terminal can hold, whatever bytes its name is made of.
+
+    Example:
+        >>> print(shown_path(Path("a\udcff.yaml")))
+        a\xff.yaml
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _replace(target: Path, text: str) -> None:
+    temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}.part")
+    try:
+        with temporary.open("x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise EnvironmentLackingError(f"{path}: cannot be written: {error.strerror or error}") from error
+        if target.exists():
+            temporary.chmod(target.stat().st_mode & 0o7777)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

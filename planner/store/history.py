@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.store.tables import Rows, read_rows
+from planner.store.tables import Progress, Rows, read_rows
 from planner.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ _LEAST_PARTIAL_HOUR = 0.5
 _DAY_S, _WEEKS_S = 86_400.0, 14 * 86_400.0
 _ON_GRID = 1e-3
 """Seconds by which a count's time may be off its interval's grid, for clocks written with few digits."""
+_SHORTEST_INTERVAL_S = 1.0
+_YEAR_S = 365.25 * _DAY_S
+_LONGEST_SPAN_S = 20 * _YEAR_S
 _SUMMED_BY = ("task", "model")
 
 
@@ -57,15 +60,19 @@ class History:
         return float(self.requests_per_hour @ self.hours / self.hours.sum() * HOURS_PER_MONTH)
 
 
-def read_history(path: Path) -> History:
-    """Reads a trace or counts; `.csv`, or compressed as `.csv.gz`.
+def read_history(path: Path, progress: Progress = lambda _: None) -> History:
+    """Reads a trace or counts, as CSV, compressed or not.
 
     Rows out of order, twins and gaps are counted and told; rows that cannot be read refuse the file.
+
+    Args:
+        path: the file.
+        progress: told the fraction read, from 0 to 1.
 
     Raises:
         InputFileError: every mistake of the file, bad rows by line.
     """
-    rows = read_rows(path)
+    rows = read_rows(path, progress)
     return _from_counts(rows) if "requests" in rows.table else _from_trace(rows)
 
 
@@ -76,6 +83,7 @@ def _from_trace(rows: Rows) -> History:
     count = time_s.size
     if count < 2 or time_s[-1] == time_s[0]:
         raise rows.refuse("a trace needs at least two requests at different times")
+    _check_span(rows, time_s)
     twins = int(table.drop(columns="line").duplicated().sum())
     if twins:
         notes.append(f"{_rows(twins)} equal to another; kept, since two requests can be alike")
@@ -117,9 +125,12 @@ def _from_counts(rows: Rows) -> History:
     time_s = table["timestamp"].to_numpy(dtype=np.float64)
     if time_s.size < 2:
         raise rows.refuse("counts need at least two intervals")
+    _check_span(rows, time_s)
     gaps_s = np.diff(time_s)
     values, occurrences = np.unique(gaps_s.round(3), return_counts=True)
     interval_s = float(values[np.argmax(occurrences)])
+    if interval_s < _SHORTEST_INTERVAL_S:
+        raise rows.refuse(f"has counts less than {_SHORTEST_INTERVAL_S:g} s apart")
     steps = gaps_s / interval_s
     off_grid = np.flatnonzero(np.abs(steps - steps.round()) * interval_s > _ON_GRID)
     if off_grid.size:
@@ -150,6 +161,14 @@ def _from_counts(rows: Rows) -> History:
             *_short_span(window_s),
         ),
     )
+
+
+def _check_span(rows: Rows, time_s: Array) -> None:
+    """Refuses times so far apart that one of them must be wrong: written in another unit, or from another clock."""
+    if time_s[-1] - time_s[0] > _LONGEST_SPAN_S:
+        line = int(rows.table["line"].iloc[rows.table["timestamp"].argmax()])
+        message = f"is {_span(time_s[-1] - time_s[0])} after the first; {_span(_LONGEST_SPAN_S)} are the most"
+        raise rows.refuse_lines([line], "timestamp", message)
 
 
 def _in_order(rows: Rows) -> tuple["pd.DataFrame", list[str]]:
@@ -187,7 +206,7 @@ def _short_span(window_s: float) -> Sequence[str]:
 
 
 def _span(seconds: float) -> str:
-    for unit, size in (("days", _DAY_S), ("hours", SECONDS_PER_HOUR), ("minutes", 60.0)):
+    for unit, size in (("years", _YEAR_S), ("days", _DAY_S), ("hours", SECONDS_PER_HOUR), ("minutes", 60.0)):
         if seconds >= 2 * size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds:.3g} seconds"

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from planner.errors import InputFileError, Problem
 from planner.schema.base import CURRENCY_PATTERN, NAME_PATTERN, FileModel
-from planner.store.documents import Document, Loc, field_name
+from planner.store.documents import Document, Loc
 
 Model = TypeVar("Model", bound=FileModel)
 
@@ -31,6 +31,8 @@ _WORDS_BY_PATTERN = {
 }
 _LONGEST_SHOWN = 60
 _MOST_KEYS_SHOWN = 6
+_MOST_MISTAKES = 1000
+"""A file with more is of another kind."""
 
 
 def read_model(document: Document, model: type[Model], kind: str, extra: Sequence[Problem] = ()) -> Model:
@@ -48,16 +50,25 @@ def read_model(document: Document, model: type[Model], kind: str, extra: Sequenc
     """
     tag = _tag(model)
     wrong_tag = _wrong_tag(document, kind, tag)
-    if wrong_tag and "schema" in document.data:
-        raise InputFileError([wrong_tag])  # of another kind or time, so that its fields mean something else
-    problems = [*extra, *([wrong_tag] if wrong_tag else [])]
+    if wrong_tag and document.data.get("schema") is not None:
+        # Of another kind or time, so that its fields mean something else.
+        raise InputFileError([*document.problems, wrong_tag])
+    problems = [*document.problems, *extra, *([wrong_tag] if wrong_tag and "schema" not in document.unread else [])]
+    told = {*document.unread, *(problem.field for problem in extra), *(["schema"] if wrong_tag else [])}
     try:
         result = model.model_validate(document.data)
     except ValidationError as error:
         known = _Known(model)
-        for details in error.errors(include_url=False):
+        mistakes = error.errors(include_url=False)
+        if len(mistakes) > _MOST_MISTAKES:
+            problems.append(Problem(document.file, 0, 0, "", f"has {len(mistakes):,} mistakes; the first are told"))
+        for details in mistakes[:_MOST_MISTAKES]:
             problem = _problem(document, details, known)
-            if not any(_is_within(problem.field, other.field) for other in problems[: len(extra) + bool(wrong_tag)]):
+            # A rule across fields has nothing to say where one of them could not be read.
+            follows = details["type"] == "rule" and any(
+                not problem.field or _is_within(field, problem.field) for field in document.unread
+            )
+            if not follows and not any(_is_within(problem.field, field) for field in told):
                 problems.append(problem)
     if problems:
         raise InputFileError(problems)
@@ -72,20 +83,32 @@ def _wrong_tag(document: Document, kind: str, tag: str) -> Problem | None:
     given = document.data.get("schema")
     if given == tag:
         return None
-    place = document.place(("schema",))
     message = f"must be {tag}; given: {_shown(given)}" if "schema" in document.data else f"is missing; must be {tag}"
     other = re.fullmatch(r"planner\.(\w+)/(\d+)", given) if isinstance(given, str) else None
     if other and other[1] == kind and int(other[2][:9]) > int(tag.rpartition("/")[2]):
         message = f"{given} was written by a newer version of planner; upgrade it to read this file (this one: {tag})"
     elif other and other[1] != kind:
         message = f"this is a {other[1]} file; needed: {tag}"
-    return Problem(document.file, *place, "schema", message)
+    return document.problem(("schema",), message)
 
 
 def _problem(document: Document, details: ErrorDetails, known: "_Known") -> Problem:
-    loc: Loc = tuple(details["loc"])
-    place = document.place(loc)
-    return Problem(document.file, *place, field_name(loc), _message(loc, details, known))
+    loc = _place_in_data(document.data, details["loc"])
+    return document.problem(loc, _message(loc, details, known))
+
+
+def _place_in_data(data: Any, loc: Loc) -> Loc:
+    """The keys and positions of a place; pydantic also names the kinds of value that it tried there."""
+    found: list[int | str] = []
+    for part in loc:
+        if not isinstance(data, Mapping | list):
+            break
+        is_there = part in data if isinstance(data, Mapping) else isinstance(part, int) and part < len(data)
+        if not is_there:
+            return (*found, part)
+        found.append(part)
+        data = data[part]  # type: ignore[index]
+    return tuple(found)
 
 
 def _message(loc: Loc, details: ErrorDetails, known: "_Known") -> str:
@@ -149,6 +172,8 @@ class _Known:
             return f"a mapping of {', '.join(keys[:_MOST_KEYS_SHOWN])}{more}"
         if shape.get("format") == "date":
             return "a day as YYYY-MM-DD"
+        if shape.get("pattern") in _WORDS_BY_PATTERN:
+            return _WORDS_BY_PATTERN[str(shape["pattern"])].removeprefix("must be ")
         plain = {"number": "a number", "integer": "a whole number", "string": "text", "boolean": "true or false"}
         words = {**plain, "array": "a list"}.get(str(shape.get("type")), "")
         limits = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}

@@ -35,10 +35,10 @@ def assumptions_of(loaded: LoadedScenario) -> list[Assumption]:
     register = list(_leaves(loaded, (), scenario, "", everything, skip={"hosting", "api", "traffic"}))
     register += _traffic(loaded, everything)
     for index, hosting in enumerate(scenario.hosting):
-        users = [hosting.name] + [name for name in everything if name.startswith(f"{hosting.name} + ")]
+        users = [hosting.name, *(hybrid_name(hosting.name, api.name) for api in scenario.api)]
         register += _leaves(loaded, ("hosting", index), hosting, f"hosting[{index}].", users)
     for index, api in enumerate(scenario.api):
-        users = [api.name] + [name for name in everything if name.endswith(f" + {api.name}")]
+        users = [api.name, *(hybrid_name(hosting.name, api.name) for hosting in scenario.hosting)]
         register += _leaves(loaded, ("api", index), api, f"api[{index}].", users)
         register += _catalog_rows(loaded, index, api, users)
     return register

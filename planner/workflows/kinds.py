@@ -39,7 +39,7 @@ def check_file(kind: str, path: Path) -> None:
     try:
         ask(loaded)
     except InputError as error:
-        raise InputFileError([loaded.problem((), f"{error.field}: {error.message}")]) from error
+        raise InputFileError([loaded.document.problem(error.loc, error.message)]) from error
 
 
 def _model(kind: str) -> type[FileModel]:

@@ -1,10 +1,11 @@
 """From a scenario file to a plan."""
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
 from planner.core.breakeven import api_price_change, scan_volumes
 from planner.core.decide import Candidate, Decision
@@ -26,10 +27,8 @@ from planner.schema.plan import (
 from planner.schema.scenario import Scenario
 from planner.workflows.assumptions import all_option_names, assumptions_of
 from planner.workflows.caveats import decide_again_on, grade_of, warnings_of
-from planner.workflows.question import LoadedScenario, ask, load_scenario
+from planner.workflows.question import LoadedScenario, Progress, ask, load_scenario
 from planner.workflows.sensitivity import break_even, cost_curves, flips
-
-Progress = Callable[[float], None]
 
 
 def make_plan(path: Path, progress: Progress = lambda _: None) -> Plan:
@@ -42,12 +41,17 @@ def make_plan(path: Path, progress: Progress = lambda _: None) -> Plan:
     Raises:
         InputFileError: every mistake of the scenario or of a file that it names.
     """
-    loaded = load_scenario(path)
+    loaded = load_scenario(path, lambda fraction: progress(0.3 * fraction))
+    planning: Progress = progress if loaded.history is None else lambda fraction: progress(0.3 + 0.7 * fraction)
     try:
-        return _plan(loaded, progress)
+        # What overflows is told below, as one mistake rather than as many warnings of numpy.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return _plan(loaded, planning)
     except InputError as error:
-        # A value that is right by itself and impossible with the others, so no line can be named.
-        raise InputFileError([loaded.problem((), f"{error.field}: {error.message}")]) from error
+        raise InputFileError([loaded.document.problem(error.loc, error.message)]) from error
+    except (ValidationError, OverflowError, ZeroDivisionError) as error:
+        message = "the figures of this scenario lead to results that cannot be computed: a unit must be wrong"
+        raise InputFileError([loaded.document.problem((), message)]) from error
 
 
 def _plan(loaded: LoadedScenario, progress: Progress) -> Plan:

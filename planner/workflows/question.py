@@ -1,71 +1,119 @@
 """From a scenario file to the question in numbers: reads the history and the prices that the scenario names."""
 
+import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
 from planner.core import demand
-from planner.core.api import request_usd
+from planner.core.api import TokenPrices, request_usd
 from planner.core.demand import Shape, Workload
 from planner.core.question import Question, priced_api, priced_hosting
 from planner.core.requests import RequestSample, lognormal_lengths
 from planner.errors import InputError, InputFileError, Problem
 from planner.prices.catalog import CATALOG_CURRENCY, token_prices
+from planner.schema.base import day_from_iso
+from planner.schema.options import ApiPrice
 from planner.schema.scenario import Lengths, Scenario, Traffic
-from planner.store.documents import Document, Loc, field_name, load_document
+from planner.store.documents import Document, Loc, load_document
 from planner.store.history import History, read_history
 from planner.store.validate import read_model
 from planner.workflows.refusals import not_in_this_version
 
+Progress = Callable[[float], None]
+
 
 @dataclass(frozen=True)
 class LoadedScenario:
-    """A scenario, the file it stands in, and the traffic history it names."""
+    """A scenario, the file it stands in, and what it names: traffic history, prices of each API."""
 
     document: Document
     scenario: Scenario
     history: History | None
-
-    def problem(self, loc: Loc, message: str) -> Problem:
-        """A problem at a place of the scenario file."""
-        line, column = self.document.place(loc)
-        return Problem(self.document.file, line, column, field_name(loc), message)
+    api_prices: tuple[TokenPrices, ...]
 
 
-def load_scenario(path: Path) -> LoadedScenario:
-    """Reads a scenario and the history it names.
+def load_scenario(path: Path, progress: Progress = lambda _: None) -> LoadedScenario:
+    """Reads a scenario and what it names.
+
+    Args:
+        path: the scenario.
+        progress: told the fraction of a history that is read, from 0 to 1.
 
     Raises:
-        InputFileError: every mistake of either file.
+        InputFileError: every mistake of the scenario, of the history and of the catalogue rows that it names.
     """
     document = load_document(path)
-    scenario = read_model(document, Scenario, "scenario", extra=not_in_this_version(document))
-    loaded = LoadedScenario(document, scenario, None)
-    if scenario.traffic.history is None:
-        return loaded
-    history_path = path.parent / scenario.traffic.history
-    if not history_path.is_file():
-        raise InputFileError([loaded.problem(("traffic", "history"), f"no such file: {scenario.traffic.history}")])
-    loaded = LoadedScenario(document, scenario, read_history(history_path))
+    problems: list[Problem] = []
+    scenario, history = None, None
+    try:
+        scenario = read_model(document, Scenario, "scenario", extra=not_in_this_version(document))
+    except InputFileError as error:
+        problems += error.problems
+    try:
+        history = _history(document, path.parent, progress)
+    except InputFileError as error:
+        problems += error.problems
+    prices, unknown = _api_prices(document)
+    problems += unknown
+    if scenario is None or problems:
+        raise InputFileError(problems)
+    loaded = LoadedScenario(document, scenario, history, tuple(prices))
     missing = [key for key in ("input_tokens", "output_tokens") if _lengths(loaded, key) is None]
     if missing:
-        message = f"{' and '.join(missing)} missing, and {scenario.traffic.history} has no token columns"
-        raise InputFileError([loaded.problem(("traffic",), message)])
+        message = f"{' and '.join(missing)} missing, and {scenario.traffic.history} has no such column"
+        raise InputFileError([document.problem(("traffic",), message)])
     return loaded
+
+
+def _history(document: Document, folder: Path, progress: Progress) -> History | None:
+    """The history that a scenario names, read even where other fields of it are wrong."""
+    traffic = document.data.get("traffic")
+    name = traffic.get("history") if isinstance(traffic, dict) else None
+    if not isinstance(name, str) or not name:
+        return None
+    path = folder / name
+    if not path.is_file():
+        raise InputFileError([document.problem(("traffic", "history"), f"no such file: {name}")])
+    return read_history(path, progress)
+
+
+def _api_prices(document: Document) -> tuple[list[TokenPrices], list[Problem]]:
+    """Prices of each API, looked up even where other fields are wrong; and what the catalogue does not have."""
+    prices, problems = [], []
+    as_of, currency = day_from_iso(document.data.get("as_of")), document.data.get("currency")
+    apis = document.data.get("api")
+    for index, api in enumerate(apis if isinstance(apis, list) else []):
+        loc: Loc = ("api", index, "price")
+        try:
+            price = ApiPrice.model_validate(api.get("price") if isinstance(api, dict) else None)
+        except ValidationError:
+            continue  # told by the scenario's model
+        if price.catalog is not None and currency != CATALOG_CURRENCY:
+            problems.append(
+                document.problem((*loc, "catalog"), f"is in {CATALOG_CURRENCY}; state the figures in {currency}")
+            )
+        elif isinstance(as_of, datetime.date):
+            try:
+                prices.append(token_prices(price, as_of))
+            except InputError as error:
+                problems.append(document.problem((*loc, error.field), error.message))
+    return prices, problems
 
 
 def ask(loaded: LoadedScenario) -> tuple[Question, RequestSample]:
     """The question in numbers, and the requests that bills are averaged over.
 
     Raises:
-        InputFileError: a price that cannot be found, or a shape that is not possible.
+        InputError: a shape that is not possible.
     """
     scenario = loaded.scenario
     months = scenario.horizon_months
     sample = _request_sample(loaded)
-    list_prices = _list_usd_per_request(loaded, sample)
+    list_prices = [float(request_usd(prices, sample).mean()) for prices in loaded.api_prices]
     growth = demand.growth_factors(scenario.traffic.growth_fraction_per_month, 1, months)
     workload = Workload(requests_per_month(loaded) * growth, _shape(loaded), growth)
     changes = scenario.requirements.model_changes_per_year
@@ -106,7 +154,7 @@ def _shape(loaded: LoadedScenario) -> Shape:
 
 def _observed_shape(history: History | None) -> Shape:
     if history is None:
-        raise InputError("traffic.shape", "history needs a history")
+        raise InputError("shape", "history needs a history", ("traffic",))
     return demand.observed(history.requests_per_hour, history.hours)
 
 
@@ -128,23 +176,3 @@ def _request_sample(loaded: LoadedScenario) -> RequestSample:
         # Bills are linear in the generated tokens, so their mean will do beside the spread of prompts.
         output = np.array([output.mean()])
     return RequestSample.of(prompt, output, traffic.cached_input_fraction if cached is None else cached)
-
-
-def _list_usd_per_request(loaded: LoadedScenario, sample: RequestSample) -> list[float]:
-    problems: list[Problem] = []
-    usd: list[float] = []
-    for index, option in enumerate(loaded.scenario.api):
-        loc = ("api", index, "price")
-        if option.price.catalog is not None and loaded.scenario.currency != CATALOG_CURRENCY:
-            message = f"is in {CATALOG_CURRENCY}; state the figures in {loaded.scenario.currency}"
-            problems.append(loaded.problem((*loc, "catalog"), message))
-            continue
-        try:
-            prices = token_prices(option.price, loaded.scenario.as_of)
-        except InputError as error:
-            problems.append(loaded.problem((*loc, error.field), error.message))
-            continue
-        usd.append(float(request_usd(prices, sample).mean()))
-    if problems:
-        raise InputFileError(problems)
-    return usd

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from planner.errors import Problem
-from planner.store.documents import Document, Loc, field_name
+from planner.store.documents import Document, Loc
 
 _NOT_IN_THIS_VERSION = "not in this version"
 
@@ -26,11 +26,7 @@ _TENURES = ("reserved", "spot")
 
 def not_in_this_version(document: Document) -> list[Problem]:
     """Every use of something that this version does not compute, as problems with their places."""
-    problems = []
-    for loc, what in _refusals(document.data):
-        line, column = document.place(loc)
-        problems.append(Problem(document.file, line, column, field_name(loc), f"{_NOT_IN_THIS_VERSION}: {what}"))
-    return problems
+    return [document.problem(loc, f"{_NOT_IN_THIS_VERSION}: {what}") for loc, what in _refusals(document.data)]
 
 
 def _refusals(data: Any) -> Iterator[tuple[Loc, str]]:

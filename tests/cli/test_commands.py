@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from unittest import mock
 
@@ -152,6 +153,50 @@ def test_an_interrupt_ends_at_once_and_writes_nothing(folder: Path) -> None:
     assert (running.returncode, out) == (130, "")
     assert "Traceback" not in err
     assert sorted(path.name for path in folder.iterdir()) == ["s.yaml"]
+
+
+def test_streams_that_are_full_or_closed_are_no_fault_of_ours(folder: Path) -> None:
+    def run(command: str) -> subprocess.CompletedProcess[str]:
+        shell = ["sh", "-c", command.replace("planner", f"{sys.executable} -m planner")]
+        return subprocess.run(shell, cwd=folder, capture_output=True, text=True, check=False)
+
+    full = run("planner plan s.yaml --json > /dev/full")
+    assert (full.returncode, full.stderr) == (3, "standard output: cannot be written: No space left on device\n")
+    assert run("planner plan gone.yaml 2> /dev/full").returncode == 2
+    assert run("planner plan s.yaml 2> /dev/full").returncode == 0
+    assert json.loads(run("planner plan s.yaml --json 2>&-").stdout)["verdict"]["choice"] == "api"
+
+
+def test_names_that_are_no_text_are_told_all_the_same(folder: Path) -> None:
+    name = b"s\xff.yaml".decode("utf-8", "surrogateescape")
+    done = planner(folder, "plan", name)
+    assert (done.returncode, done.stderr) == (2, "s\\xff.yaml: no such file\n")
+    (folder / name).write_text(SCENARIO)
+    assert json.loads(planner(folder, "report", name, "--json").stdout)["report"] == "s\\xff.report.html"
+    plan = planner(folder, "plan", name, "--json").stdout
+    assert any(row["source"].startswith("s\\xff.yaml:") for row in json.loads(plan)["assumptions"])
+
+
+def test_nothing_is_written_over_its_own_source(folder: Path) -> None:
+    for command in ("plan", "report"):
+        done = planner(folder, command, "s.yaml", "-o", "s.yaml")
+        assert (done.returncode, done.stderr) == (2, "-o s.yaml: is the file that it would be made from\n")
+    assert (folder / "s.yaml").read_text() == SCENARIO
+
+
+def test_a_file_cannot_forge_lines_of_ours(folder: Path) -> None:
+    (folder / "s.yaml").write_text(SCENARIO + '"x\\nfake.yaml:1:1: ok\\e[2K": 1\n')
+    done = planner(folder, "plan", "s.yaml")
+    assert done.stderr.splitlines() == [
+        "s.yaml:11:1: x\\nfake.yaml:1:1: ok\\x1b[2K: unknown key; allowed: "
+        "api, as_of, currency, current, decision_rule, discount_rate_fraction_per_year, horizon_months, hosting, "
+        "materiality_fraction, name, requirements, schema, service, traffic"
+    ]
+
+
+def test_the_version_is_told(folder: Path) -> None:
+    assert planner(folder, "--version").stdout == f"planner {version('host-or-api')}\n"
+    assert planner(folder).returncode == 2
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

@@ -203,7 +203,7 @@ def test_a_draw_at_the_volume_of_now_is_a_break_even(now: float) -> None:
 
 
 def test_a_scan_of_a_machine_of_next_to_no_capacity_has_volumes() -> None:
-    scan = scan_volumes(question(0.0, 0.0, 0.001, requests_per_s=1e-9))
+    scan = scan_volumes(question(0.0, 0.0, 0.001, requests_per_s=1e-6))
     assert scan.requests_per_month.size > 0
 
 

@@ -98,11 +98,11 @@ def test_bursts_that_may_be_missed_are_not_paid_for(attainment: float, expected:
 
 @pytest.mark.parametrize("load", [-1.0, np.nan, np.inf])
 def test_impossible_loads_are_refused(load: float) -> None:
-    with pytest.raises(InputError, match="mean_load_replicas: must be finite and >= 0"):
+    with pytest.raises(InputError, match="mean_load_replicas: the load is no finite number"):
         replicas_needed(steady(), np.array([1.0, load]), 0.99)
 
 
 def test_too_many_replicas_are_refused() -> None:
     assert replicas_needed(steady(), np.array([float(MOST_REPLICAS)]), 0.99).tolist() == [MOST_REPLICAS]
-    with pytest.raises(InputError, match=f"replicas: more than {MOST_REPLICAS:,} replicas"):
+    with pytest.raises(InputError, match=f"replicas: 10,001 would be needed, and {MOST_REPLICAS:,} are the most"):
         replicas_needed(steady(), np.array([MOST_REPLICAS + 1.0]), 0.99)

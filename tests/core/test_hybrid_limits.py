@@ -131,7 +131,7 @@ def test_a_dear_machine_gets_nothing_to_do() -> None:
 
 def test_more_replicas_than_anybody_has_are_refused() -> None:
     # A tenth of the hours at ten times the mean.
-    with pytest.raises(InputError, match=f"replicas: more than {MOST_REPLICAS:,} replicas"):
+    with pytest.raises(InputError, match=f"replicas: 10,010 would be needed, and {MOST_REPLICAS:,} are the most"):
         hybrid(bursty(10.0, 0.1), [MOST_REPLICAS / 10 + 1], 2000.0)
 
 

@@ -15,9 +15,12 @@ from planner.store.documents import load_document
 def refused(path: Path, content: str | bytes) -> list[str]:
     """Problems of a file as `line:column field: message`."""
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    with pytest.raises(InputFileError) as caught:
-        load_document(path)
-    return [f"{p.line}:{p.column} {p.field}: {p.message}" for p in caught.value.problems]
+    try:
+        problems = load_document(path).problems
+    except InputFileError as error:
+        problems = error.problems
+    assert problems
+    return [f"{p.line}:{p.column} {p.field}: {p.message}" for p in problems]
 
 
 def test_values_keep_their_types(tmp_path: Path) -> None:
@@ -60,9 +63,9 @@ def test_json_and_yaml_are_the_same_document(tmp_path: Path) -> None:
         ("a.yaml", "a: 1\n---\nb: 2\n", "2:1 : is not YAML: but found another document"),
         ("a.json", '{"a": 1,}', "1:9 : is not JSON"),
         ("a.yaml", b"a: 1\nb: \xff\n", "2:4 : is not UTF-8"),
-        ("a.yaml", "a: 2026-13-45\n", "1:4 a: cannot be read: 2026-13-45"),
+        ("a.yaml", "a: 2026-13-45\n", "1:4 a: no day; allowed: YYYY-MM-DD; given: 2026-13-45"),
         ("a.yaml", "a: !!python/object:os.system 1\n", "tags are not allowed"),
-        ("a.yaml", "<<: {a: 1}\n", "merge keys (<<) are not allowed"),
+        ("a.yaml", "<<: {a: 1}\n", "1:1 <<: merge keys are not allowed"),
         ("a.yaml", "1: 2\n", "keys must be plain names"),
         ("a.yaml", "a: " + "[" * 60 + "]" * 60, "more than 40 levels deep"),
         ("a.yaml", "[" * 5000, "nested too deeply"),
@@ -89,6 +92,29 @@ def test_every_key_that_stands_twice_is_told(tmp_path: Path, name: str) -> None:
 def test_aliases_are_refused_before_they_unfold(tmp_path: Path) -> None:
     bomb = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi"))  # noqa: B905
     assert any("anchors and aliases" in line for line in refused(tmp_path / "a.yaml", bomb))
+
+
+def test_what_is_readable_is_read_beside_the_mistakes(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("a: 2026-02-30\nb: 2\nb: 3\nc: &x 4\nd: {<<: {e: 5}, f: 6}\n")
+    document = load_document(path)
+    assert document.data == {"a": None, "b": 2, "c": None, "d": {"f": 6}}
+    assert [(p.line, p.field) for p in document.problems] == [(1, "a"), (3, "b"), (4, "c"), (5, "d.<<")]
+    assert document.unread == {"a", "c"}, "the model has nothing to say of these"
+
+
+def test_large_json_is_told_by_field_without_a_search_for_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    filler = ", ".join(f'"k{number}": {number}' for number in range(100_000))
+    path.write_text(f'{{"a": {{"b": 1}}, {filler}}}')
+    assert load_document(path).place(("a", "b")) == (0, 0)
+    path.write_text(f'{{"a": {{"b": 1, "b": 2}}, {filler}}}')
+    assert refused(path, path.read_bytes()) == ["0:0 b: stands twice in one mapping"]
+
+
+def test_file_names_that_are_no_text_are_told_all_the_same() -> None:
+    with pytest.raises(InputFileError, match=r"a\\xff\.yaml: no such file"):
+        load_document(Path("a\udcff.yaml"))
 
 
 @pytest.mark.parametrize(("name", "expected"), [("gone.yaml", "no such file"), ("", "is a folder")])

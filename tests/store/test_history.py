@@ -106,7 +106,14 @@ def test_packed_files_are_read(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b"timestamp,requests\n0,10\n3600,20\n"))
     assert read_history(path).requests_per_hour.tolist() == [10, 20]
     path.write_bytes(b"not packed")
-    with pytest.raises(InputFileError, match="is not a gzip file"):
+    # Packed is packed, whatever the name.
+    (tmp_path / "h.csv").write_bytes(gzip.compress(b"timestamp,requests\n0,10\n3600,20\n"))
+    assert read_history(tmp_path / "h.csv").requests_per_hour.tolist() == [10, 20]
+    path.write_bytes(gzip.compress(b"timestamp,requests\n0,10\n" * 100)[:-20])
+    with pytest.raises(InputFileError, match="is damaged or cut off gzip"):
+        read_history(path)
+    path.write_bytes(b"not packed")
+    with pytest.raises(InputFileError, match="is not gzip, whatever its name says"):
         read_history(path)
 
 
@@ -118,8 +125,8 @@ def test_packed_files_are_read(tmp_path: Path) -> None:
         ("a,b\n1,2\n", "timestamp: the column is missing"),
         ("timestamp,input_tokens\n1,2\n", "needs the columns timestamp, input_tokens, output_tokens; or"),
         ("timestamp,requests,Timestamp\n1,2,3\n", "two columns have this meaning"),
-        ("timestamp,requests\n1,2\n4,5,6\n", "Expected 2 fields in line 3, saw 3"),
-        ("timestamp,requests\n1,2,3\n4,5,6\n", "more fields than the header"),
+        ("timestamp,requests\n1,2\n4,5,6\n", "3 : has 3 fields; allowed: 2"),
+        ("timestamp,requests\n1,2,3\n4,5,6\n", "2 : has more fields than the 2 of line 1"),
         ("timestamp,requests\n0,0\n3600,0\n", "holds no request at all"),
         ("timestamp,requests\n0,5\n", "at least two intervals"),
         ("timestamp,input_tokens,output_tokens\n5,1,1\n5,1,1\n", "two requests at different times"),
@@ -127,10 +134,42 @@ def test_packed_files_are_read(tmp_path: Path) -> None:
         ("timestamp,requests\n0,1\n3600,1\n3600,2\n", "4 timestamp: stands twice with different counts"),
         ("timestamp,requests\n2026-11-24T10:00:00,1\n2026-11-24T11:00:00,1\n", "ISO 8601 with a zone"),
         ("timestamp,input_tokens,cached_input_tokens,output_tokens\n0,5,6,1\n1,5,5,1\n", "2 cached_input_tokens: is"),
+        ("timestamp,requests\n0,1\n1e-9,1\n2e-9,1\n", "less than 1 s apart"),
+        ("timestamp,requests\n1764000000000,1\n1764003600000,1\n", "must be seconds, not parts of seconds"),
+        ("timestamp,requests\n0,1\n1764003600,1\n", "3 timestamp: is 55.9 years after the first; 20 years are"),
+        ("timestamp,input_tokens,output_tokens\n0,1e308,1\n5,1,1\n", "2 input_tokens: must be a number from 0 to"),
+        ('{"timestamp": 0, "input_length": 5}\n', "holds JSON, which is not in this version"),
+        ('timestamp,requests,task\n0,1,"a\nb"\n3600,x,"c"\n', "4 requests: must be a number"),
+        ('timestamp,requests,task\n0,1,"a\n', "is not CSV"),
+        ("timestamp,requests\n0,1\n3600,\u00e9\n", "3 requests: must be a number from 0 to 1e+12; given: 'é'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused(tmp_path: Path, text: str, expected: str) -> None:
     assert expected in "\n".join(refused(tmp_path, text))
+
+
+def test_text_that_is_not_utf8_is_told_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "h.csv"
+    path.write_bytes(b"timestamp,requests\n0,1\n3600,\xe9\n")
+    with pytest.raises(InputFileError, match=r"h\.csv:3: is not UTF-8 text"):
+        read_history(path)
+    path.write_bytes("timestamp,requests\n0,1\n".encode("utf-16"))
+    with pytest.raises(InputFileError, match="is UTF-16; save it as UTF-8"):
+        read_history(path)
+
+
+def test_rows_are_read_some_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [f"{second},{second % 7},{second % 5}" for second in range(1000)]
+    path = written(tmp_path, "timestamp,input_tokens,output_tokens\n" + "\n".join(rows) + "\n")
+    whole = read_history(path)
+    monkeypatch.setattr("planner.store.tables._ROWS_AT_ONCE", 7)
+    told: list[float] = []
+    parts = read_history(path, told.append)
+    assert parts.input_tokens.tolist() == whole.input_tokens.tolist() == [second % 7 for second in range(1000)]
+    assert (len(told), told[-1]) == (143, pytest.approx(1.0, abs=0.01))
+    path.write_text(path.read_text().replace("\n900,", "\n900x,"))
+    with pytest.raises(InputFileError, match=r"h\.csv:902: timestamp: "):
+        read_history(path)
 
 
 def test_bad_rows_are_told_by_line_and_the_rest_counted(tmp_path: Path) -> None:
@@ -144,4 +183,4 @@ def test_bad_rows_are_told_by_line_and_the_rest_counted(tmp_path: Path) -> None:
     ]
     many = refused(tmp_path, "timestamp,requests\n" + "0,x\n" * 100)
     assert len(many) == 21
-    assert many[-1].endswith("and so in 80 rows")
+    assert many[-1].endswith("must be a number from 0 to 1e+12; and so in 80 rows from here on")

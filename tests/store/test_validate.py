@@ -71,8 +71,9 @@ api:
         (8, 3, "traffic.requests_per_month", "must be a finite number; given: nan"),
         (9, 3, "traffic.burstiness", "must be a finite number; given: inf"),
         (10, 3, "traffic.shape", "must be 'steady', 'diurnal', 'bursty' or 'history'; given: 'spiky'"),
-        (11, 3, "traffic.input_tokens", "must be a number at least 0 or a mapping of mean, p95; given: 'none'"),
-        (12, 3, "traffic.output_tokens.mean", "must be greater than or equal to 0; given: -5"),
+        (11, 3, "traffic.input_tokens",
+         "must be a number at least 0 and at most 1e+09 or a mapping of mean, p95; given: 'none'"),
+        (12, 3, "traffic.output_tokens", "must be greater than or equal to 0; given: -5"),
         (14, 5, "hosting[0]", "needs usd_per_gpu_hour with tenure: on_demand"),
         (16, 35, "hosting[0].capacity.reqests", "unknown key; nearest known: requests_per_s"),
         (17, 26, "hosting[0].power.busy_w", "must be at least idle_w (900)"),
@@ -88,7 +89,7 @@ api:
 def test_what_is_missing_is_told_where_it_should_stand(tmp_path: Path) -> None:
     text = GOOD.replace("currency: USD\n", "").replace("requests_per_month: 1000, ", "")
     assert [(p.line, p.field, p.message) for p in problems_of(tmp_path / "s.yaml", text)] == [
-        (1, "currency", "is missing; it must be text"),
+        (1, "currency", "is missing; it must be three capital letters (ISO 4217), such as USD"),
         (5, "traffic", "needs exactly one of requests_per_month, history, forecast; given: none"),
     ]
 
@@ -111,6 +112,13 @@ def test_files_of_another_kind_or_time(tmp_path: Path, tag: str, expected: str) 
 def test_a_file_without_its_tag_is_still_checked(tmp_path: Path) -> None:
     found = problems_of(tmp_path / "s.yaml", GOOD.replace("schema: planner.scenario/1\n", "").replace("USD", "5"))
     assert [p.field for p in found] == ["schema", "currency"]
+
+
+def test_what_cannot_be_read_hides_nothing_else(tmp_path: Path) -> None:
+    text = GOOD.replace("as_of: 2026-11-24", "as_of: 2026-02-30").replace("USD", "usd").replace("1000, ", "-1, ")
+    text = text.replace("price: {input", "price: &p {input")
+    found = [problem.field for problem in problems_of(tmp_path / "s.yaml", text)]
+    assert found == ["as_of", "currency", "traffic.requests_per_month", "api[0].price"]
 
 
 def test_long_values_are_cut(tmp_path: Path) -> None:

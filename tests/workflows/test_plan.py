@@ -1,5 +1,6 @@
 """Plans as a whole: figures that agree with each other, and what is said about them."""
 
+import copy
 import json
 import math
 from pathlib import Path
@@ -228,6 +229,49 @@ def test_what_is_paid_today(bench: Any) -> None:
     assert problem.message == "option must be one of: h, a, h + a; given: b"
 
 
+def test_machines_that_nobody_can_run_are_not_compared(bench: Any) -> None:
+    # Unstaffed, `h` would cost 1 000 less a month; what it costs is left out of break-evens and switch points, as of
+    # the choice. A rent of 2.5 × 730.5 and people of 5 000 a month: (1 826.25 + 5 000 + 1 000 / 12) / 0.001224.
+    unstaffed = {"name": "h", "capacity": {"requests_per_s": 5000}, "tenure": "on_demand", "usd_per_gpu_hour": 2.5}
+    people = {"engineer_fraction": 0.3, "engineer_usd_per_year": 200000}
+    staffed = copy.deepcopy(unstaffed) | {"name": "h + s", "one_off_usd": 1000, "operations": people}
+    changes = {
+        "hosting": [unstaffed, staffed],
+        "requirements.gpu_operations_experience": "none",
+        "traffic.requests_per_month": 3000000,
+    }
+    plan = bench.plan(changes)
+    feasible = {option.name: option.is_feasible for option in plan.options}
+    assert (feasible["h"], feasible["h + s"], plan.verdict.choice) == (False, True, "api")
+    assert plan.break_even.requests_per_month[0][0] == pytest.approx((1826.25 + 5000 + 1000 / 12) / 0.001224, rel=1e-6)
+    up = [flip for flip in plan.flips if flip.input == "traffic.requests_per_month" and flip.flips_at > flip.now]
+    assert [flip.to for flip in up][:2] == ["abstain", "host"]
+    assert next(row for row in plan.assumptions if row.id == "hosting[0].usd_per_gpu_hour").used_by == ["h", "h + a"]
+
+
+def test_a_split_that_is_none_is_told(bench: Any) -> None:
+    flat = {"traffic.shape": None, "traffic.peak_to_mean": None}
+    (told,) = [warning for warning in bench.plan(flat).warnings if "no hybrid" in warning]
+    assert told == "no hybrid, since the best split serves every request in house, without a spare: h + a (2 replicas)"
+    small = bench.plan({**flat, "traffic.requests_per_month": 1000, "current.option": "h + a"})
+    assert "no hybrid, since the best split sends every request to the API: h + a" in small.warnings
+    assert any("what h + a costs today is not known" in warning for warning in small.warnings)
+
+
+def test_the_decision_rule_makes_its_choice_no_more_probable(bench: Any) -> None:
+    plan = bench.plan({"decision_rule.measured_capacity": True})
+    assert (plan.verdict.choice, plan.verdict.probability_best) == ("api", 0.0)
+    assert {flip.to for flip in plan.flips} == {"abstain"}, "no volume and no price measures a capacity"
+
+
+def test_regret_counts_from_what_is_free(bench: Any) -> None:
+    free = {"hosting.0.usd_per_gpu_hour": 0, "hosting.0.one_off_usd": 0, "hosting.0.operations": None}
+    plan = bench.plan(free)
+    host, api = plan.options[:2]
+    assert host.npv_cost_usd.mean == 0
+    assert plan.risk.expected_regret_usd["a"] == pytest.approx(api.npv_cost_usd.mean)
+
+
 def test_hybrids_need_data_that_may_leave(bench: Any) -> None:
     for requirement in ({"requirements.data_residency": "required"}, {"requirements.offline": True}):
         plan = bench.plan(requirement)
@@ -248,7 +292,7 @@ def test_counts_without_tokens_need_lengths(bench: Any) -> None:
     assert plan.break_even.now_requests_per_month == pytest.approx(200 * 730.5)
     without = {**changes, "traffic.input_tokens": None, "traffic.output_tokens": None}
     (problem,) = bench.problems(without)
-    assert problem.message == "input_tokens and output_tokens missing, and h.csv has no token columns"
+    assert problem.message == "input_tokens and output_tokens missing, and h.csv has no such column"
 
 
 def test_plans_are_read_back_as_written(bench: Any) -> None:
@@ -271,6 +315,50 @@ def test_a_damaged_plan_is_told_by_field(bench: Any, tmp_path: Path) -> None:
     assert all(problem.line > 1 for problem in caught.value.problems)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("scenario.currency", "\x08"),
+        ("scenario.horizon_months", 10**9),
+        ("scenario.discount_rate_fraction_per_year", -1),
+        ("curves.requests_per_month", []),
+        ("curves.requests_per_month", [5e-324, 1]),
+        ("curves.options.0.cost_per_success_usd", [1.0]),
+        ("break_even.now_requests_per_month", 1e308),
+    ],
+)
+def test_no_figure_of_a_plan_leads_a_report_astray(bench: Any, field: str, value: Any) -> None:
+    data = json.loads(plan_json(bench.plan()))
+    *parents, last = (int(part) if part.isdigit() else part for part in field.split("."))
+    target = data
+    for parent in parents:
+        target = target[parent]
+    target[last] = value
+    path = bench.folder / "p.json"
+    path.write_text(json.dumps(data))
+    with pytest.raises(InputFileError) as caught:
+        read_plan(path)
+    assert caught.value.problems[0].field.startswith(field.split(".", maxsplit=1)[0])
+
+
 def test_a_unit_that_must_be_wrong_is_refused(bench: Any) -> None:
-    (problem,) = bench.problems({"traffic.requests_per_month": 1e15, "hosting.0.capacity.requests_per_s": 0.001})
-    assert "more than 10,000 replicas would be needed" in problem.message
+    (problem,) = bench.problems({"traffic.requests_per_month": 1e9, "hosting.0.capacity.requests_per_s": 0.001})
+    assert problem.field == "hosting[0].capacity"
+    assert problem.line > 1
+    assert "760,515 would be needed, and 10,000 are the most" in problem.message
+
+
+def test_results_that_cannot_be_computed_are_told(bench: Any) -> None:
+    changes = {"horizon_months": 240, "traffic.growth_fraction_per_month": 10, "hosting": []}
+    (problem,) = bench.problems(changes)
+    assert "results that cannot be computed: a unit must be wrong" in problem.message
+
+
+def test_mistakes_of_everything_that_is_named_come_in_one_round(bench: Any) -> None:
+    price = {"catalog": "genai-prices", "provider": "openay", "model": "gpt-4o-mini"}
+    changes = {"traffic.requests_per_month": None, "traffic.history": "h.csv", "api.0.price": price, "nme": 1}
+    (bench.folder / "h.csv").write_text("timestamp,requests\n0,x\n")
+    found = [(problem.field, problem.line) for problem in bench.problems(changes)]
+    assert [field for field, _ in found] == ["requests", "api[0].price.provider", "nme"]
+    gone = bench.problems({**changes, "traffic.history": "gone.csv"})
+    assert {problem.field for problem in gone} == {"traffic.history", "api[0].price.provider", "nme"}
