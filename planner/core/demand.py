@@ -5,7 +5,6 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from planner.errors import InputError
 from planner.units import SECONDS_PER_MONTH
@@ -85,6 +84,8 @@ def diurnal(peak_to_mean: float) -> Shape:
     """
     if not 1 <= peak_to_mean < 24:
         raise InputError("peak_to_mean", f"must be at least 1 and below 24, given {peak_to_mean:g}")
+    from scipy.optimize import brentq  # noqa: PLC0415 - a third of a second, which other shapes need not pay
+
     cosine = np.cos(2 * np.pi * (np.arange(24) - BUSIEST_HOUR) / 24)
 
     def day(kappa: float) -> Array:

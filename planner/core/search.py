@@ -8,7 +8,7 @@ import numpy as np
 
 _PRECISION = 1e-7
 """Relative width at which an interval is as good as a point."""
-_FIRST_PRICE_STEP, _EVEN_PRICE_STEPS_TO, _WIDE_PRICE_STEPS = 0.02, 0.7, 13
+_FIRST_PRICE_STEP, _EVEN_PRICE_STEPS_TO, _WIDE_PRICE_STEPS = 0.04, 0.7, 10
 
 
 def first_on_path(is_new: Callable[[float], bool], path: Sequence[float]) -> float | None:
@@ -52,7 +52,7 @@ def closest(is_new: Callable[[float], bool], inside: float, outside: float) -> f
 
 
 def price_factors(upward: bool, most: float) -> list[float]:
-    """What prices are multiplied by, from 1 outward, in steps of 2 % at first and wider ones beyond a doubling.
+    """What prices are multiplied by, from 1 outward, in steps of 4 % at first and wider ones beyond a doubling.
 
     Args:
         upward: whether prices rise.
@@ -60,7 +60,7 @@ def price_factors(upward: bool, most: float) -> list[float]:
 
     Example:
         >>> [round(factor, 4) for factor in price_factors(False, 10.0)[:3]], round(price_factors(True, 1e3)[-1])
-        ([1.0, 0.98, 0.9604], 1000)
+        ([1.0, 0.96, 0.9216], 1000)
     """
     steps = -math.log(1 - _FIRST_PRICE_STEP)
     even = np.arange(0.0, _EVEN_PRICE_STEPS_TO, steps)
