@@ -23,7 +23,11 @@ _BASES = {
 }
 _CURVE_ROWS = 9
 _API_PRICES = "api.price_change_fraction"
-_FLIP_WORDS = {"traffic.requests_per_month": "Requests in month 1", _API_PRICES: "All API prices, against today's"}
+_FLIP_WORDS = {
+    "traffic.requests_per_month": ("Requests in month 1", ""),
+    _API_PRICES: ("All API prices, against today's", "fraction"),
+}
+"""What an input is called, and the unit that is not in its name then."""
 
 
 def gates_table(plan: Plan) -> Table:
@@ -126,20 +130,21 @@ def flips_table(plan: Plan, links: dict[str, str]) -> Table:
     for flip in sorted(plan.flips, key=lambda flip: (_distance(flip), flip.input)):
         unit = units.get(flip.input, unit_of(flip.input, currency))
         moved = _move(flip)
+        words, shown_unit = _FLIP_WORDS.get(flip.input, (flip.input, unit))
         cells = (
-            _FLIP_WORDS.get(flip.input, flip.input),
-            figures.quantity(flip.now, unit, currency),
-            figures.quantity(flip.flips_at, unit, currency),
-            figures.NONE if moved is None else figures.change(moved),
+            words,
             CHOICE_WORDS[flip.to],
+            figures.quantity(flip.flips_at, shown_unit, currency),
+            figures.NONE if moved is None else figures.change(moved),
+            figures.quantity(flip.now, shown_unit, currency),
         )
         rows.append(Row(cells, link=links.get(flip.input, "")))
-    columns = ("Input", "Now", "Switches at", "Change", "The answer is then")
+    columns = ("Input", "The answer would be", "From", "Change", "Now")
     notes = (
-        "One input at a time, all others as in the scenario; for each answer the nearest place, up and down. Only "
-        "the volume and the API prices are varied here, not rents, capacity or people.",
+        "One input at a time, all others as in the scenario; for each answer the nearest place found, up and down. "
+        "Only the volume and the API prices are varied here, not rents, capacity or people.",
     )
-    return Table("flips", "Switch points", columns, "lrrrl", tuple(rows), notes)
+    return Table("flips", "Switch points", columns, "llrrr", tuple(rows), notes)
 
 
 def assumption_anchors(plan: Plan) -> list[str]:

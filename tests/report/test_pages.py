@@ -117,6 +117,23 @@ def test_the_headline_follows_from_the_months(name: str, plan_of: PlanOf, html_o
         assert min(abs(value - each) for each in expected) < 0.02 * plan.scenario.horizon_months
 
 
+@pytest.mark.parametrize("name", ["steady-high-volume", "toss-up"])
+def test_switch_points_are_those_of_the_plan_the_nearest_first(
+    name: str, plan_of: PlanOf, html_of: HtmlOf, page: Any
+) -> None:
+    head, *rows = page(html_of(name)).tables["flips"]
+    assert head == ["Input", "The answer would be", "From", "Change", "Now"]
+    plan = plan_of(name)
+    words = {"api": "API", "host": "HOST", "hybrid": "HYBRID", "abstain": "NOT ENOUGH EVIDENCE"}
+    flips = [flip for flip in plan.flips if flip.input == "traffic.requests_per_month"]
+    volumes = sorted((flip.flips_at, words[flip.to]) for flip in flips)
+    shown = sorted((number(row[2]), row[1]) for row in rows if row[0] == "Requests in month 1")
+    assert shown == [(pytest.approx(at, rel=1e-5), to) for at, to in volumes]
+    assert len(rows) == len(plan.flips)
+    distances = [abs(number(row[3].removesuffix("%"))) for row in rows]
+    assert distances == sorted(distances)
+
+
 def test_every_assumption_is_in_the_register_once(plan_of: PlanOf, html_of: HtmlOf, page: Any) -> None:
     plan = plan_of("steady-high-volume")
     tables = page(html_of("steady-high-volume")).tables
