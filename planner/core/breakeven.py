@@ -97,9 +97,10 @@ def scan_volumes(
     ]
     look_at(list(itertools.chain(*closer)), 0.8, 1.0)
     for low, high in itertools.pairwise(sorted(looks)):
-        for name in looks[low].in_house ^ looks[high].in_house:
-            if _hosting_lags(question, hosting, low, high):
-                look_at(_both_sides_of_end(question, rules, name, low, high), 1.0, 1.0)
+        ending = _hybrids_that_matter(looks[low], looks[high])
+        if ending and _hosting_lags(question, hosting, low, high):
+            for name in ending:
+                look_at(_both_sides_of_end(question.pair(name), low, high), 1.0, 1.0)
 
     volumes = sorted(looks)
     cheaper = _ranges(
@@ -171,8 +172,23 @@ def _turn(holds: Callable[[float], bool], low: float, high: float) -> float:
     return high if turned is None else turned
 
 
-def _both_sides_of_end(question: Question, rules: Rules, name: str, low: float, high: float) -> tuple[float, float]:
-    """Volumes just before and just behind where a hybrid's best split begins or ceases to serve all in house."""
-    is_whole = name in _look(question, rules, low).in_house
-    end = first_on_path(lambda volume: (name in _look(question, rules, volume).in_house) != is_whole, [low, high])
+def _hybrids_that_matter(low: _Look, high: _Look) -> list[str]:
+    """Hybrids that are whole at one of two volumes only, and lead where they exist, or exist in between alone."""
+    leaders, existing = set(), set()
+    for look in (low, high):
+        existing |= {candidate.name for candidate in look.candidates}
+        others = [candidate for candidate in look.candidates if candidate.kind != "api"]
+        leaders.add(min(others, key=lambda candidate: candidate.rank).name)
+    return sorted(name for name in low.in_house ^ high.in_house if name in leaders or name not in existing)
+
+
+def _both_sides_of_end(pair: Question, low: float, high: float) -> tuple[float, float]:
+    """Volumes just before and just behind where a pair's best split begins or ceases to serve all in house."""
+
+    def is_whole(volume: float) -> bool:
+        (hybrid,) = pair.at_volume(volume).hybrids()
+        return not hybrid.is_split and hybrid.hosted_requests.sum() > 0
+
+    is_whole_below = is_whole(low)
+    end = first_on_path(lambda volume: is_whole(volume) != is_whole_below, [low, high])
     return (low, high) if end is None else (end * (1 - 2e-7), end)

@@ -12,6 +12,7 @@ from planner.core.hybrid import hybrid_outcome
 from planner.core.outcome import Api, Hosting, Outcome, api_outcome, hosting_outcome
 from planner.errors import InputError
 from planner.schema.options import ApiOption, HostingOption
+from planner.schema.scenario import hybrid_name
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,14 @@ class Question:
                 for api in self.api:
                     outcomes.append(hybrid_outcome(hosting, api, self.workload, self.rate_fraction_per_year))
         return outcomes
+
+    def pair(self, name: str) -> Self:
+        """The same question about one machine and one API, those of the hybrid of this name."""
+        for hosting in self.hosting:
+            for api, usd in zip(self.api, self.list_usd_per_request, strict=True):
+                if hybrid_name(hosting.option.name, api.option.name) == name:
+                    return replace(self, hosting=(hosting,), api=(api,), list_usd_per_request=(usd,))
+        raise KeyError(name)
 
     def at_volume(self, requests_per_month: float) -> Self:
         """The same question with another volume in month 1 [requests/month]; growth and shape stay."""

@@ -23,7 +23,7 @@ _SCREENED_PER_DECADE = 1000
 _MOST_SCREENED_MONTHS = 1_000_000
 """Volumes times months that are screened at once: what fits into some tens of megabytes."""
 _MOST_RUNS = 200
-_MOST_STEPS_PRICED = 40
+_STEPS_LOOKED_AT, _MOST_STEPS_PRICED = 20, 80
 _MOST_SCANNED_REPLICAS = 400
 _BELOW_A_REPLICA = 1e3
 _MOST_REPLICAS_THAT_MATTER = 40
@@ -120,9 +120,11 @@ def _first_steps(question: Question, unit_loads: Sequence[Array]) -> Array:
     steps = []
     for load in unit_loads:
         months = np.unique(load)
-        counts = np.arange(1, max(1, _MOST_STEPS_PRICED // (2 * months.size)) + 1)
+        counts = np.arange(1, max(1, _STEPS_LOOKED_AT // months.size) + 1)
         steps += [np.outer(counts, 1 / (level * months)).ravel() for level in levels]
-    return np.concatenate(steps)
+    distinct = np.unique(np.concatenate(steps))
+    few = np.unique(np.linspace(0, distinct.size - 1, _MOST_STEPS_PRICED).astype(int))
+    return np.asarray(distinct[few])
 
 
 def _extremes(
