@@ -115,6 +115,8 @@ def worked_replicas(shape: Shape, mean_load_replicas: Array, replicas: NDArray[n
     hours_above = np.concatenate((np.cumsum(fraction[::-1])[::-1], [0.0]))
     # Where the mean is 0, every hour lies below any count.
     mean = mean_load_replicas[:, np.newaxis]
-    relative = np.divide(replicas, mean, out=np.full((mean.size, np.shape(replicas)[-1]), np.inf), where=mean > 0)
+    relative = np.full((mean.size, np.shape(replicas)[-1]), np.inf)
+    with np.errstate(over="ignore"):  # next to no load: infinitely many times its mean is right
+        np.divide(replicas, mean, out=relative, where=mean > 0)
     below = np.searchsorted(load, relative)
     return np.asarray(load_below[below] * mean + hours_above[below] * replicas)

@@ -1,4 +1,4 @@
-"""Present values, level payments and the recovery of capital."""
+"""Present values and level payments."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,27 +35,13 @@ def present_value_usd(cash_usd: Array, rate_fraction_per_year: float) -> float:
 def level_payment_usd(present_usd: float, rate_fraction_per_year: float, months: int) -> float:
     """Equal payment at the end of each of months 1…H with this present value [USD/month].
 
+    Args:
+        present_usd: present value [USD].
+        rate_fraction_per_year: price of capital [fraction/year].
+        months: the horizon H [months], at least 1.
+
     Example:
         >>> round(level_payment_usd(1200.0, 0.0, 12), 6), round(level_payment_usd(1000.0, 0.08, 36), 2)
         (100.0, 31.21)
     """
     return present_usd / float(discount_factors(rate_fraction_per_year, months)[1:].sum())
-
-
-def capital_recovery_factor(rate_fraction: float, periods: int) -> float:
-    """Level payment per period that repays one unit of capital with interest.
-
-    Args:
-        rate_fraction: interest per period [fraction].
-        periods: number of payments.
-
-    Example:
-        >>> round(capital_recovery_factor(0.08, 4), 6), capital_recovery_factor(0.0, 4)
-        (0.301921, 0.25)
-
-    Source: r(1 + r)^n / ((1 + r)^n − 1); any text on engineering economics.
-    """
-    if rate_fraction == 0:
-        return 1 / periods
-    growth = (1 + rate_fraction) ** periods
-    return float(rate_fraction * growth / (growth - 1))

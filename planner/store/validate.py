@@ -30,7 +30,7 @@ _WORDS_BY_PATTERN = {
     CURRENCY_PATTERN: "must be three capital letters (ISO 4217), such as USD",
 }
 _LONGEST_SHOWN = 60
-_MOST_KEYS_SHOWN = 6
+_MOST_KEYS_SHOWN, _MOST_KEYS_LISTED = 6, 10
 _MOST_MISTAKES = 1000
 """A file with more is of another kind."""
 
@@ -154,7 +154,10 @@ class _Known:
         # A part of a name, such as `discount_rate`, is unlike the whole by difflib's measure.
         near = [key for key in keys if len(given) > 2 and (given in key or key in given)]
         near = near or difflib.get_close_matches(given, keys, n=1)
-        return f"nearest known: {near[0]}" if near else f"allowed: {', '.join(keys)}"
+        if near:
+            return f"nearest known: {near[0]}"
+        more = f" and {len(keys) - _MOST_KEYS_LISTED} more" if len(keys) > _MOST_KEYS_LISTED else ""
+        return f"allowed: {', '.join(keys[:_MOST_KEYS_LISTED])}{more}"
 
     def allowed(self, loc: Loc) -> str:
         """What may stand at the place."""

@@ -29,6 +29,7 @@ def warnings_of(loaded: LoadedScenario, question: Question, gates: Sequence[Gate
         *_traffic(loaded),
         *_hosting(loaded),
         *_api(loaded),
+        *_rule(loaded.scenario),
         *_not_split(loaded.scenario, question),
         *_doubt(),
     ]
@@ -121,7 +122,11 @@ def _hosting(loaded: LoadedScenario) -> Iterator[str]:
 
 def _unused(option: HostingOption) -> list[str]:
     names = ("usd_per_gpu_hour",) if option.is_bought else _ONLY_FOR_OWNERS
-    return [name for name in names if name in option.model_fields_set]
+    unused = [name for name in names if name in option.model_fields_set]
+    change = "rent" if option.is_bought else "purchase"
+    if change in option.price_change_fraction_per_year.model_fields_set:
+        unused.append(f"price_change_fraction_per_year.{change}")
+    return unused
 
 
 def _api(loaded: LoadedScenario) -> Iterator[str]:
@@ -135,11 +140,16 @@ def _api(loaded: LoadedScenario) -> Iterator[str]:
             yield f"{option.name}: the price has no checked_on, so nobody can tell how old it is"
 
 
+def _rule(scenario: Scenario) -> Iterator[str]:
+    if scenario.decision_rule.minimum_probability is not None:
+        yield "decision_rule.minimum_probability: has no effect while no input states a doubt"
+
+
 def _not_split(scenario: Scenario, question: Question) -> Iterator[str]:
     """Why a hybrid that a reader would look for is not among the options."""
     if question.workload.requests.sum() <= 0:
         return
-    in_house, at_api = [], []
+    in_house, at_api, has_spares = [], [], False
     for hybrid in question.hybrids():
         if hybrid.is_split:
             continue
@@ -149,8 +159,11 @@ def _not_split(scenario: Scenario, question: Question) -> Iterator[str]:
             at_api.append(hybrid.name)
         else:
             in_house.append(f"{hybrid.name} ({_counted(int(hybrid.replicas.min()), int(hybrid.replicas.max()))})")
+            has_spares |= hybrid.machines is not None and hybrid.machines.spare_replicas > 0
     if in_house:
-        yield f"no hybrid, since the best split serves every request in house, without a spare: {', '.join(in_house)}"
+        hint = "; where an API is failover enough, state spare_replicas: 0" if has_spares else ""
+        names = ", ".join(in_house)
+        yield f"no hybrid, since the best split serves every request in house, without a spare: {names}{hint}"
     if at_api:
         yield f"no hybrid, since the best split sends every request to the API: {', '.join(at_api)}"
 

@@ -44,14 +44,21 @@ def make_plan(path: Path, progress: Progress = lambda _: None) -> Plan:
     loaded = load_scenario(path, lambda fraction: progress(0.3 * fraction))
     planning: Progress = progress if loaded.history is None else lambda fraction: progress(0.3 + 0.7 * fraction)
     try:
-        # What overflows is told below, as one mistake rather than as many warnings of numpy.
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        with np.errstate(over="raise"):
             return _plan(loaded, planning)
     except InputError as error:
         raise InputFileError([loaded.document.problem(error.loc, error.message)]) from error
-    except (ValidationError, OverflowError, ZeroDivisionError) as error:
+    except (FloatingPointError, ValidationError) as error:
+        if isinstance(error, ValidationError) and not _is_out_of_bounds(error):
+            raise
         message = "the figures of this scenario lead to results that cannot be computed: a unit must be wrong"
         raise InputFileError([loaded.document.problem((), message)]) from error
+
+
+def _is_out_of_bounds(error: ValidationError) -> bool:
+    """Whether a plan is refused for the size of its figures alone; anything else is our own fault."""
+    kinds = {details["type"] for details in error.errors(include_url=False)}
+    return kinds <= {"less_than_equal", "greater_than_equal", "finite_number"}
 
 
 def _plan(loaded: LoadedScenario, progress: Progress) -> Plan:

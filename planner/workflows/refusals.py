@@ -21,6 +21,7 @@ _API = {
     "bakeoff": "success from a bake-off; allowed: success_fraction",
     "rate_limits": "rate limits",
 }
+_SCALING = {"cold_start_s": "autoscaling", "min_replicas": "autoscaling"}
 _TENURES = ("reserved", "spot")
 
 
@@ -39,8 +40,10 @@ def _refusals(data: Any) -> Iterator[tuple[Loc, str]]:
         if block.get("tenure") in _TENURES:
             yield (*loc, "tenure"), f"tenure: {block['tenure']}; allowed: purchase, on_demand"
         scaling = block.get("scaling")
-        if isinstance(scaling, Mapping) and scaling.get("mode") == "autoscale":
-            yield (*loc, "scaling", "mode"), "autoscaling; allowed: fixed"
+        if isinstance(scaling, Mapping):
+            if scaling.get("mode") == "autoscale":
+                yield (*loc, "scaling", "mode"), "autoscaling; allowed: fixed"
+            yield from _named((*loc, "scaling"), scaling, _SCALING)
     for loc, block in _blocks(data, "api"):
         yield from _named(loc, block, _API)
     for section in ("traffic", "hosting", "api"):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.core.demand import Workload, growth_factors, steady
-from planner.core.finance import capital_recovery_factor, discount_factors, level_payment_usd, present_value_usd
+from planner.core.finance import discount_factors, level_payment_usd, present_value_usd
 from planner.core.outcome import hosting_outcome
 from planner.core.question import priced_hosting
 from planner.schema.options import HostingOption
@@ -16,30 +16,29 @@ PERIODS = st.integers(1, 240)
 MONEY = st.floats(1.0, 1e7)
 
 
+def capital_recovery_factor(rate: float, periods: int) -> float:
+    """What the textbooks call it: r(1 + r)^n / ((1 + r)^n - 1)."""
+    growth = (1 + rate) ** periods
+    return rate * growth / (growth - 1)
+
+
 @given(MONEY, st.floats(0.0, 1.0), RATES, st.integers(1, 60))
-def test_capital_recovery_with_a_residual(price: float, residual_fraction: float, rate: float, years: int) -> None:
-    residual = price * residual_fraction
-    crf = capital_recovery_factor(rate, years)
-    by_present_value = (price - residual / (1 + rate) ** years) * crf
-    by_interest_on_the_residual = (price - residual) * crf + residual * rate
-    assert by_present_value == pytest.approx(by_interest_on_the_residual, rel=1e-9)
-
-
-@given(RATES, PERIODS)
-def test_capital_recovery_repays_a_loan(rate: float, periods: int) -> None:
-    payment = capital_recovery_factor(rate, periods)
-    owed = sum(payment / (1 + rate) ** period for period in range(1, periods + 1))
-    assert owed == pytest.approx(1.0, rel=1e-9)
-
-
-@given(PERIODS)
-def test_capital_recovery_without_interest_is_an_equal_share(periods: int) -> None:
-    assert capital_recovery_factor(0.0, periods) == 1 / periods
-    assert capital_recovery_factor(1e-9, periods) == pytest.approx(1 / periods, rel=1e-5)
-
-
-def test_capital_recovery_for_ever_is_the_interest() -> None:
-    assert capital_recovery_factor(0.08, 500) == pytest.approx(0.08, rel=1e-12)
+def test_a_purchase_costs_what_capital_recovery_says(price: float, residual: float, rate: float, months: int) -> None:
+    # The monthly cost of a machine kept to the end of its life: (P - S)·CRF + S·r, at the monthly rate.
+    option = HostingOption(
+        name="owned",
+        tenure="purchase",
+        capacity={"requests_per_s": 1.0},
+        purchase_usd_per_replica=price,
+        lifetime_months=months,
+        residual_fraction=residual,
+    )
+    workload = Workload(np.full(months, 1_000.0), steady())
+    outcome = hosting_outcome(priced_hosting(option, 1.0, months, 0.0), workload, 0.99)
+    monthly_rate = (1 + rate) ** (1 / 12) - 1
+    crf = capital_recovery_factor(monthly_rate, months)
+    expected = price * (1 - residual) * crf + price * residual * monthly_rate
+    assert outcome.monthly_cost_usd(rate) == pytest.approx(expected, rel=1e-9)
 
 
 @given(MONEY, st.floats(-0.5, 1.0), PERIODS)

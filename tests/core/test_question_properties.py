@@ -139,6 +139,21 @@ def test_a_dearer_api_never_moves_the_verdict_towards_the_api(given_terms: Terms
         assert after.choice == "host"
 
 
+def test_where_spares_are_paid_a_dearer_api_can_end_a_hybrid() -> None:
+    # The exception that `is_continuous` leaves out, in rents of a replica, at a flat load of 1.9 replicas. While the
+    # API asks 1.1, the best split is one replica and 0.9 × 1.1 = 0.99 for the rest: 1.99 in all, below the API's 2.09.
+    # At 1.2 two replicas serve everything for 2, which is no hybrid; hosting with its spare costs 3, the API 2.28.
+    hosting = {"name": "own", "capacity": {"requests_per_s": 1.0}, "tenure": "on_demand", "usd_per_gpu_hour": 1.0}
+    api = {"name": "api", "price": {"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 1.0}}
+    rent_usd, requests = 730.5, 2_629_800.0
+    of = Terms(
+        {**hosting, "spare_replicas": 1}, api, 1.1 * rent_usd / requests, 1.9 * requests, 0.0, steady(), 1, 0.0, 1.0
+    )
+    assert [verdict(of.question(factor)).choice for factor in (1.0, 1.2 / 1.1)] == ["hybrid", "api"]
+    without = of.changed(hosting=hosting)
+    assert [verdict(without.question(factor)).choice for factor in (1.0, 1.2 / 1.1)] == ["abstain", "host"]
+
+
 @settings(max_examples=150)
 @given(terms(), st.floats(1.001, 3.0))
 def test_dearer_hosting_never_moves_the_verdict_away_from_the_api(given_terms: Terms, factor: float) -> None:

@@ -177,6 +177,23 @@ def test_purchases_warn_of_the_costs_of_ownership(bench: Any) -> None:
     assert "h: not used with tenure: purchase: usd_per_gpu_hour" in warnings
 
 
+def test_the_order_of_requests_is_irrelevant(bench: Any) -> None:
+    rows = [f"{second * 7},{100 + second * 37 % 900},{second * 13 % 50}" for second in range(600)]
+    shuffled = rows[1::2] + rows[-2::-2]
+    assert sorted(shuffled) == sorted(rows)
+    changes = {"traffic.requests_per_month": None, "traffic.history": "h.csv", "traffic.shape": None}
+    plans = []
+    for order in (rows, shuffled):
+        (bench.folder / "h.csv").write_text("timestamp,input_tokens,output_tokens\n" + "\n".join(order) + "\n")
+        plans.append(bench.plan(changes))
+    in_order, otherwise = plans
+    assert (otherwise.verdict, otherwise.break_even, otherwise.flips) == (
+        in_order.verdict, in_order.break_even, in_order.flips,
+    )  # fmt: skip
+    assert otherwise.options == in_order.options
+    assert any("earlier than the row before; sorted" in warning for warning in otherwise.warnings)
+
+
 def test_every_number_of_the_scenario_is_in_the_register(bench: Any) -> None:
     register = {row.id: row for row in bench.plan().assumptions}
     assert len(register) == len(bench.plan().assumptions), "ids are unique"
