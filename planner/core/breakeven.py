@@ -57,7 +57,7 @@ def _look(question: Question, rules: Rules, volume: float) -> _Look:
     at = question.at_volume(volume)
     hybrids = at.hybrids()
     candidates = rules.candidates([*at.unmixed(), *(hybrid for hybrid in hybrids if hybrid.is_split)])
-    in_house = frozenset(hybrid.name for hybrid in hybrids if not hybrid.is_split and hybrid.hosted_requests.sum() > 0)
+    in_house = frozenset(hybrid.name for hybrid in hybrids if hybrid.is_whole)
     return _Look(candidates, hosting_advantage_usd(rules.compared(candidates)), in_house)
 
 
@@ -113,6 +113,10 @@ def scan_volumes(
 
 def api_price_change(question: Question, rules: Rules) -> float | None:
     """Smallest change of all API prices at which the best API option costs as much as the best other [fraction].
+
+    Args:
+        question: what is asked.
+        rules: say which options are compared.
 
     Returns:
         -0.3 where prices must fall by 30 % for the API to draw level; None where no change between
@@ -187,7 +191,7 @@ def _both_sides_of_end(pair: Question, low: float, high: float) -> tuple[float, 
 
     def is_whole(volume: float) -> bool:
         (hybrid,) = pair.at_volume(volume).hybrids()
-        return not hybrid.is_split and hybrid.hosted_requests.sum() > 0
+        return hybrid.is_whole
 
     is_whole_below = is_whole(low)
     end = first_on_path(lambda volume: is_whole(volume) != is_whole_below, [low, high])

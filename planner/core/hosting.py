@@ -91,7 +91,24 @@ class PresentPrices:
 
 
 def present_prices(prices: HostingPrices, rate_fraction_per_year: float) -> PresentPrices:
-    """Present values of an option's prices, at a price of capital [fraction/year]."""
+    """Present values of an option's prices.
+
+    Args:
+        prices: of months 1…H.
+        rate_fraction_per_year: price of capital [fraction/year].
+
+    Example:
+        A month of rent at its end, and machines bought at the start of either month, at 1 % a month:
+
+        >>> rented = HostingOption(name="r", tenure="on_demand", usd_per_gpu_hour=1.0, capacity={"requests_per_s": 1})
+        >>> present_prices(hosting_prices(rented, 2, 0.0), 1.01**12 - 1).per_replica_usd.round(2).tolist()
+        [723.27, 716.11]
+        >>> bought = HostingOption(
+        ...     name="b", tenure="purchase", purchase_usd_per_replica=1000.0, capacity={"requests_per_s": 1}
+        ... )
+        >>> present_prices(hosting_prices(bought, 2, 0.0), 1.01**12 - 1).bought_usd.round(2).tolist()
+        [60.55, 30.23]
+    """
     months = prices.rent_usd.size
     discount = discount_factors(rate_fraction_per_year, months)
     return PresentPrices(
@@ -112,6 +129,14 @@ def hosting_ledger(prices: HostingPrices, replicas: NDArray[np.int64], worked: A
 
     Returns:
         Every line, at the end of months 0…H. A purchase at the start of month m stands at the end of m − 1.
+
+    Example:
+        Two replicas and then three, at 1 USD an hour:
+
+        >>> option = HostingOption(name="r", tenure="on_demand", usd_per_gpu_hour=1.0, capacity={"requests_per_s": 1})
+        >>> prices = hosting_prices(option, 2, 0.0)
+        >>> hosting_ledger(prices, np.array([2, 3]), np.array([1.5, 2.5]))["rent"].tolist()
+        [0.0, 1461.0, 2191.5]
     """
     added = np.diff(replicas, prepend=0)
     lines = {name: added @ by_start for name, by_start in prices.bought.items()}

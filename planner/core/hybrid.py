@@ -52,6 +52,23 @@ def hybrid_outcome(hosting: Hosting, api: Api, workload: Workload, rate_fraction
 
     Raises:
         InputError: the busiest hour would need more replicas than anybody has.
+
+    Example:
+        Half of the hours at 1 replica, half at 3, for 730.50 a month each; the API asks 1,200 for what one serves.
+        One replica leaves half of the work to the API, 730.50 + 1,200. Two would cost 1,461 + 600.
+
+        >>> from planner.core.demand import Shape
+        >>> from planner.core.question import priced_api, priced_hosting
+        >>> from planner.schema.options import ApiOption, HostingOption
+        >>> option = HostingOption(name="r", tenure="on_demand", usd_per_gpu_hour=1.0, capacity={"requests_per_s": 1})
+        >>> api = ApiOption(name="a", price={"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 1.0})
+        >>> month = Workload(np.array([2 * 730.5 * 3600]), Shape(np.array([0.5, 1.5]), np.array([0.5, 0.5])))
+        >>> usd_per_request = 1200 / (730.5 * 3600)
+        >>> outcome = hybrid_outcome(
+        ...     priced_hosting(option, 1.0, 1, 0.0), priced_api(api, usd_per_request, 1), month, 0.0
+        ... )
+        >>> outcome.replicas.tolist(), outcome.hosted_fraction, round(outcome.npv_cost_usd(0.0), 2)
+        ([1], 0.5, 1930.5)
     """
     load = hosting.mean_load_replicas(workload)
     most = int(np.ceil(load.max() * workload.shape.relative_load.max()))

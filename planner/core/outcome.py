@@ -77,6 +77,11 @@ class Outcome:
         return bool(0 < self.hosted_requests.sum() < self.requests.sum() * (1 - 1e-12))
 
     @property
+    def is_whole(self) -> bool:
+        """Whether machines serve everything, so that nothing is left to an API."""
+        return bool(self.hosted_requests.sum() > 0) and not self.is_split
+
+    @property
     def hosted_fraction(self) -> float | None:
         """Share of the horizon's requests served in house, or None where there are none."""
         return _share(float(self.hosted_requests.sum()), float(self.requests.sum()))
@@ -124,7 +129,12 @@ def _share(part: float, whole: float) -> float | None:
 
 
 def api_outcome(api: Api, workload: Workload) -> Outcome:
-    """Every request goes to the API."""
+    """Every request goes to the API.
+
+    Args:
+        api: the option with its bill.
+        workload: requests by month; their shape makes no difference.
+    """
     months = workload.requests.size
     return Outcome(
         name=api.option.name,
@@ -158,6 +168,21 @@ def hosting_outcome(hosting: Hosting, workload: Workload, attainment: float) -> 
 
     Raises:
         InputError: more replicas would be needed than anybody has.
+
+    Example:
+        Hours at half and at one and a half of the mean load of two replicas need three, and 80 % of the answers
+        are accepted:
+
+        >>> from planner.core.demand import Shape
+        >>> from planner.core.question import priced_hosting
+        >>> option = HostingOption(
+        ...     name="r", tenure="on_demand", usd_per_gpu_hour=1.0, capacity={"requests_per_s": 1}, success_fraction=0.8
+        ... )
+        >>> shape = Shape(np.array([0.5, 1.5]), np.array([0.5, 0.5]))
+        >>> month = Workload(np.array([2 * 730.5 * 3600]), shape)
+        >>> outcome = hosting_outcome(priced_hosting(option, 1.0, 1, 0.0), month, 0.99)
+        >>> outcome.replicas.tolist(), outcome.npv_cost_usd(0.0), outcome.success_fraction
+        ([3], 2191.5, 0.8)
     """
     option = hosting.option
     load = hosting.mean_load_replicas(workload)

@@ -53,7 +53,7 @@ class Question:
         """
         outcomes = []
         for index, hosting in enumerate(self.hosting):
-            with _told_of(index):
+            with _naming_machines(index):
                 outcomes.append(hosting_outcome(hosting, self.workload, self.attainment_fraction))
         return outcomes + [api_outcome(api, self.workload) for api in self.api]
 
@@ -67,7 +67,7 @@ class Question:
             return []
         outcomes = []
         for index, hosting in enumerate(self.hosting):
-            with _told_of(index):
+            with _naming_machines(index):
                 for api in self.api:
                     outcomes.append(hybrid_outcome(hosting, api, self.workload, self.rate_fraction_per_year))
         return outcomes
@@ -95,7 +95,7 @@ class Question:
 
 
 @contextmanager
-def _told_of(index: int) -> Iterator[None]:
+def _naming_machines(index: int) -> Iterator[None]:
     """An error of sizing, told of the hosting option that it is about."""
     try:
         yield
@@ -104,10 +104,23 @@ def _told_of(index: int) -> Iterator[None]:
 
 
 def priced_hosting(option: HostingOption, capacity_requests_per_s: float, months: int, changes: float) -> Hosting:
-    """A hosting option ready to be asked; `changes` are model changes per year [changes/year]."""
+    """A hosting option ready to be asked.
+
+    Args:
+        option: as stated.
+        capacity_requests_per_s: load that one replica carries within the service level [requests/s].
+        months: the horizon H [months].
+        changes: model changes per year [changes/year].
+    """
     return Hosting(option, hosting_prices(option, months, changes), capacity_requests_per_s)
 
 
 def priced_api(option: ApiOption, list_usd_per_request: float, months: int) -> Api:
-    """An API option ready to be asked."""
+    """An API option ready to be asked.
+
+    Args:
+        option: as stated.
+        list_usd_per_request: list price of the mean request in month 1 [USD].
+        months: the horizon H [months].
+    """
     return Api(option, api_bill(option, list_usd_per_request, months))

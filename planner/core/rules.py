@@ -38,7 +38,15 @@ class Rules:
         decision_rule: DecisionRule,
         rate_fraction_per_year: float,
     ) -> "Rules":
-        """The rules of a scenario with these hosting options."""
+        """The rules of a scenario with these hosting options.
+
+        Args:
+            requirements: as stated.
+            hosting: all hosting options.
+            materiality_fraction: gap in cost per success below which two choices count as equal [fraction].
+            decision_rule: the user's own.
+            rate_fraction_per_year: price of capital [fraction/year].
+        """
         gates = tuple(all_gates(requirements, hosting))
         return cls(requirements, gates, materiality_fraction, decision_rule, rate_fraction_per_year)
 

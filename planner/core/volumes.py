@@ -19,14 +19,18 @@ from planner.core.question import Question
 Array = NDArray[np.float64]
 
 _POINTS_PER_DECADE = 16
+"""Of the even grid: volumes 15 % apart."""
 _SCREENED_PER_DECADE = 1000
 _MOST_SCREENED_MONTHS = 1_000_000
 """Volumes times months that are screened at once: what fits into some tens of megabytes."""
 _MOST_RUNS = 200
+"""More ranges than this lie so close to a draw that nobody would act on their ends."""
 _STEPS_LOOKED_AT, _MOST_STEPS_PRICED = 20, 80
-_MOST_SCANNED_REPLICAS = 400
-_BELOW_A_REPLICA = 1e3
+"""Beyond twenty replicas one more is a small step; and a horizon of growth spreads each step over its months."""
+_MOST_SCANNED_REPLICAS, _LEAST_SCANNED_REPLICAS = 400, 1e-3
+"""Below, machines are idle, and the API is cheaper by far; above, costs per answer hardly change any more."""
 _MOST_REPLICAS_THAT_MATTER = 40
+"""Above, a gap that a hybrid leaves is narrower than what is looked at."""
 _CLOSE = 0.015
 _JUST_BEYOND = 1e-6
 """A volume is this much beside a step, as a fraction, to be on one side of it."""
@@ -43,10 +47,9 @@ def volumes_to_price(question: Question, hosting: Sequence[Hosting]) -> Array:
     low, high = _range(question, unit_loads)
     grid = np.geomspace(low, high, math.ceil(_POINTS_PER_DECADE * math.log10(high / low)) + 1)
     now = float(question.workload.requests[0])
-    priced = [np.array([now]), grid, _both_sides(_first_steps(question, unit_loads))]
-    if question.api:
-        priced.append(_extremes(question, hosting, unit_loads, low, high))
-    volumes = np.unique(np.concatenate(priced))
+    steps = _both_sides(_first_steps(question, unit_loads))
+    extremes = _extremes(question, hosting, unit_loads, low, high)
+    volumes = np.unique(np.concatenate([[now], grid, steps, extremes]))
     return np.asarray(volumes[(volumes >= low) & (volumes <= high)])
 
 
@@ -109,7 +112,7 @@ def _range(question: Question, unit_loads: Sequence[Array]) -> tuple[float, floa
     now = float(question.workload.requests[0])
     high = max(_MOST_SCANNED_REPLICAS / busiest, now * 1.5)
     high = max(min(high, 0.99 * MOST_REPLICAS / busiest), now)  # machines for more could not be counted
-    low = min(least / _BELOW_A_REPLICA, high / 10)
+    low = min(least * _LEAST_SCANNED_REPLICAS, high / 10)
     return (min(low, now / 10) if now > 0 else low), high
 
 

@@ -155,7 +155,7 @@ def _not_split(scenario: Scenario, question: Question) -> Iterator[str]:
             continue
         if scenario.current is not None and scenario.current.option == hybrid.name:
             yield f"current.option: what {hybrid.name} costs today is not known, since it is not an option here"
-        if hybrid.hosted_requests.sum() == 0:
+        if not hybrid.is_whole:
             at_api.append(hybrid.name)
         else:
             in_house.append(f"{hybrid.name} ({_counted(int(hybrid.replicas.min()), int(hybrid.replicas.max()))})")
