@@ -44,11 +44,13 @@ class _Look:
 
     Attributes:
         candidates: every option.
-        advantage_usd: of the best hosting or hybrid option over the best API, among those that are compared.
+        leader: the best hosting or hybrid option, among those that are compared; empty where there is none.
+        advantage_usd: of the leader over the best API.
         in_house: hybrids that are none, since their best split serves everything in house.
     """
 
     candidates: list[Candidate]
+    leader: str
     advantage_usd: float
     in_house: frozenset[str]
 
@@ -57,8 +59,10 @@ def _look(question: Question, rules: Rules, volume: float) -> _Look:
     at = question.at_volume(volume)
     hybrids = at.hybrids()
     candidates = rules.candidates([*at.unmixed(), *(hybrid for hybrid in hybrids if hybrid.is_split)])
+    compared = rules.compared(candidates)
+    others = sorted((each for each in compared if each.kind != "api"), key=lambda candidate: candidate.rank)
     in_house = frozenset(hybrid.name for hybrid in hybrids if hybrid.is_whole)
-    return _Look(candidates, hosting_advantage_usd(rules.compared(candidates)), in_house)
+    return _Look(candidates, others[0].name if others else "", hosting_advantage_usd(compared), in_house)
 
 
 def scan_volumes(
@@ -178,11 +182,8 @@ def _turn(holds: Callable[[float], bool], low: float, high: float) -> float:
 
 def _hybrids_that_matter(low: _Look, high: _Look) -> list[str]:
     """Hybrids that are whole at one of two volumes only, and lead where they exist, or exist in between alone."""
-    leaders, existing = set(), set()
-    for look in (low, high):
-        existing |= {candidate.name for candidate in look.candidates}
-        others = [candidate for candidate in look.candidates if candidate.kind != "api"]
-        leaders.add(min(others, key=lambda candidate: candidate.rank).name)
+    existing = {candidate.name for look in (low, high) for candidate in look.candidates}
+    leaders = {low.leader, high.leader}
     return sorted(name for name in low.in_house ^ high.in_house if name in leaders or name not in existing)
 
 

@@ -25,9 +25,10 @@ from planner.schema.plan import (
     Verdict,
 )
 from planner.schema.scenario import Scenario
+from planner.store.tables import Progress
 from planner.workflows.assumptions import all_option_names, assumptions_of
 from planner.workflows.caveats import decide_again_on, grade_of, warnings_of
-from planner.workflows.question import LoadedScenario, Progress, ask, load_scenario
+from planner.workflows.question import LoadedScenario, ask, load_scenario
 from planner.workflows.sensitivity import break_even, cost_curves, flips
 
 

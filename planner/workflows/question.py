@@ -20,10 +20,9 @@ from planner.schema.options import ApiPrice
 from planner.schema.scenario import Lengths, Scenario, Traffic
 from planner.store.documents import Document, Loc, load_document
 from planner.store.history import History, read_history
+from planner.store.tables import Progress
 from planner.store.validate import read_model
 from planner.workflows.refusals import not_in_this_version
-
-Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)

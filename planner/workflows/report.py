@@ -7,8 +7,8 @@ from planner.errors import UsageError
 from planner.schema.plan import Plan
 from planner.store.documents import load_document
 from planner.store.plans import read_plan
+from planner.store.tables import Progress
 from planner.workflows.plan import make_plan
-from planner.workflows.question import Progress
 
 FORMATS = ("html", "md")
 

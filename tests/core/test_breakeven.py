@@ -132,6 +132,11 @@ def test_intervals_of_a_load_that_varies(shape: Shape, attainment: float, sizing
     assert in_full_replicas.tolist() == [pytest.approx(interval, rel=1e-5) for interval in expected]
 
 
+@pytest.mark.parametrize("hybrids", [False, True])
+def test_hosting_whose_answers_are_never_accepted_is_never_cheaper(hybrids: bool) -> None:
+    assert found(in_replicas(0.45, 1.25, hybrids=hybrids, hosting_success=0.0)) == []
+
+
 def test_a_hybrid_bridges_the_gaps() -> None:
     # Two full replicas save 2 × 0.25 - 0.45 = 0.05, and the API takes what is above them.
     ((low, high),) = found(in_replicas(0.45, 1.25, hybrids=True))
