@@ -32,6 +32,8 @@ _MOST_SCANNED_REPLICAS, _LEAST_SCANNED_REPLICAS = 400, 1e-3
 _MOST_REPLICAS_THAT_MATTER = 40
 """Above, a gap that a hybrid leaves is narrower than what is looked at."""
 _CLOSE = 0.015
+_NO_LOAD = 1e-9
+"""A month with less of the busiest month's load needs no machines of its own."""
 _JUST_BEYOND = 1e-6
 """A volume is this much beside a step, as a fraction, to be on one side of it."""
 
@@ -122,9 +124,9 @@ def _first_steps(question: Question, unit_loads: Sequence[Array]) -> Array:
     levels = {1.0, sizing_load(shape, question.attainment_fraction), float(shape.relative_load.max())}
     steps = []
     for load in unit_loads:
-        months = np.unique(load)
+        months = _distinct(load)
         counts = np.arange(1, max(1, _STEPS_LOOKED_AT // months.size) + 1)
-        steps += [np.outer(counts, 1 / (level * months)).ravel() for level in levels]
+        steps += [np.outer(counts, 1 / (level * months)).ravel() for level in levels if level > 0]
     distinct = np.unique(np.concatenate(steps))
     few = np.unique(np.linspace(0, distinct.size - 1, _MOST_STEPS_PRICED).astype(int))
     return np.asarray(distinct[few])
@@ -139,11 +141,11 @@ def _extremes(
     grid = np.geomspace(low, high, min(most, math.ceil(_SCREENED_PER_DECADE * math.log10(high / low))))
     level = sizing_load(question.workload.shape, question.attainment_fraction)
     steps = []
-    for load in unit_loads:
-        distinct = np.unique(load)
+    for load in unit_loads if level > 0 else ():
+        distinct = _distinct(load)
         last = min(math.ceil(level * float(load.max()) * high), most // (2 * distinct.size * len(unit_loads)))
         steps.append(np.outer(np.arange(1, last + 1), 1 / (level * distinct)).ravel())
-    volumes = np.unique(np.concatenate([grid, _both_sides(np.concatenate(steps))]))
+    volumes = np.unique(np.concatenate([grid, *map(_both_sides, steps)]))
     volumes = volumes[(volumes >= low) & (volumes <= high)]
     lead = hosting_lead_usd(question, hosting, volumes)
     runs = np.split(np.arange(volumes.size), np.flatnonzero(np.diff(lead > 0)) + 1)
@@ -151,6 +153,11 @@ def _extremes(
     found = np.array([run[np.argmax(size[run])] for run in runs])
     widest = np.argsort(size[found])[::-1][:_MOST_RUNS]
     return np.asarray(volumes[found[widest]])
+
+
+def _distinct(unit_load: Array) -> Array:
+    """The loads of months, each once, without those of a volume that has all but vanished."""
+    return np.unique(unit_load[unit_load > unit_load.max() * _NO_LOAD])
 
 
 def _both_sides(volumes: Array) -> Array:

@@ -113,7 +113,7 @@ class Option(FileModel):
     cost_per_success_usd: Distribution | None
     """Present value of costs over that of accepted answers; null (undefined) where there are none."""
     slo: SloResult
-    cash_flow: list[CashFlowMonth]
+    cash_flow: Annotated[list[CashFlowMonth], Field(min_length=2)]
 
 
 class Curve(FileModel):
@@ -183,7 +183,7 @@ class Assumption(FileModel):
     """A number the plan stands on: where it comes from and how old it is."""
 
     id: str
-    value: float | int | str | bool | None
+    value: Amount | Annotated[int, Field(ge=-(10**18), le=10**18)] | str | bool | None
     unit: str
     basis: Basis
     source: str

@@ -342,6 +342,8 @@ def test_a_damaged_plan_is_told_by_field(bench: Any, tmp_path: Path) -> None:
         ("curves.requests_per_month", [5e-324, 1]),
         ("curves.options.0.cost_per_success_usd", [1.0]),
         ("break_even.now_requests_per_month", 1e308),
+        ("options.0.cash_flow", []),
+        ("assumptions.1.value", 1e308),
     ],
 )
 def test_no_figure_of_a_plan_leads_a_report_astray(bench: Any, field: str, value: Any) -> None:
@@ -369,6 +371,19 @@ def test_results_that_cannot_be_computed_are_told(bench: Any) -> None:
     changes = {"horizon_months": 240, "traffic.growth_fraction_per_month": 10, "hosting": []}
     (problem,) = bench.problems(changes)
     assert "results that cannot be computed: a unit must be wrong" in problem.message
+
+
+def test_a_volume_that_vanishes_can_be_planned(bench: Any) -> None:
+    plan = bench.plan({"horizon_months": 240, "traffic.growth_fraction_per_month": -0.999999})
+    assert plan.options[0].replicas.last_month == 0
+    assert all(math.isfinite(option.npv_cost_usd.mean) for option in plan.options)
+
+
+def test_hours_without_load_can_be_planned(bench: Any) -> None:
+    # All requests come in a twentieth of the hours, at 20 × 7.605 a second: 31 replicas of 5, however few must hold.
+    bursts = {"traffic.shape": "bursty", "traffic.peak_to_mean": 20, "traffic.burst_hours_fraction": 0.05}
+    plan = bench.plan({**bursts, "service.attainment_fraction": 1e-12})
+    assert plan.options[0].replicas.first_month == 31
 
 
 def test_mistakes_of_everything_that_is_named_come_in_one_round(bench: Any) -> None:
