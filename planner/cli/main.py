@@ -26,17 +26,19 @@ app.command("report")(report.report)
 app.command("schema")(schema.schema)
 
 
-@app.callback(invoke_without_command=True)
-def _planner(
-    context: typer.Context,
-    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-) -> None:
-    """Decide with measurements whether to host an open-weight language model or to pay an API by the token."""
-    if show_version:
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
         typer.echo(f"planner {version('host-or-api')}")
         raise typer.Exit
-    if context.invoked_subcommand is None:
-        raise typer.Exit(code=PlannerError.exit_code)
+
+
+@app.callback()
+def _planner(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Decide with measurements whether to host an open-weight language model or to pay an API by the token."""
 
 
 def main() -> None:

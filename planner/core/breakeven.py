@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 _NEXT_TO_NOTHING = 1e-6
 """Where hosting is cheaper at the lowest volume looked at, it is at this fraction of it too, or an end is sought."""
 _LOOKS_BETWEEN = 33
+"""Volumes between two that were priced, at which hosting alone is held against the APIs: a cheap look."""
 
 
 @dataclass(frozen=True)

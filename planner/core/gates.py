@@ -62,7 +62,7 @@ def because_of(gate: Gate) -> str:
         >>> because_of(Gate(name="data_residency", result="pass", effect="none", because="data may leave"))
         'data residency: data may leave'
     """
-    return f"{gate.name.replace('_', ' ').replace('gpu', 'GPU')}: {gate.because}"
+    return f"{gate.title}: {gate.because}"
 
 
 def _data_residency(requirements: Requirements) -> Gate:

@@ -32,6 +32,7 @@ _MOST_SCANNED_REPLICAS, _LEAST_SCANNED_REPLICAS = 400, 1e-3
 _MOST_REPLICAS_THAT_MATTER = 40
 """Above, a gap that a hybrid leaves is narrower than what is looked at."""
 _CLOSE = 0.015
+"""Ratio between neighbouring volumes, less 1, where a hybrid may end in between."""
 _NO_LOAD = 1e-9
 """A month with less of the busiest month's load needs no machines of its own."""
 _JUST_BEYOND = 1e-6

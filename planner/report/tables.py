@@ -6,7 +6,7 @@ from planner.report import figures
 from planner.report.answer import CHOICE_WORDS, spread
 from planner.report.blocks import Row, Table, slug, unique
 from planner.report.findings import has_doubt, is_ruled_out
-from planner.schema.plan import Assumption, Curve, Flip, Gate, Option, Plan
+from planner.schema.plan import Assumption, Curve, Flip, Option, Plan
 from planner.units import unit_of
 
 KIND_WORDS = {"host": "host", "api": "API", "hybrid": "hybrid"}
@@ -33,14 +33,10 @@ _FLIP_WORDS = {
 def gates_table(plan: Plan) -> Table:
     """Requirements that can decide before any cost is looked at."""
     rows = tuple(
-        Row((_gate_name(gate), _GATE_EFFECTS.get(gate.effect, _GATE_RESULTS[gate.result]), gate.because))
+        Row((gate.title, _GATE_EFFECTS.get(gate.effect, _GATE_RESULTS[gate.result]), gate.because))
         for gate in plan.gates
     )
     return Table("gates", "Requirements", ("Requirement", "What it does", "Because"), "lll", rows)
-
-
-def _gate_name(gate: Gate) -> str:
-    return gate.name.replace("_", " ").replace("gpu", "GPU")
 
 
 def options_table(plan: Plan, cash_anchors: dict[str, str]) -> Table:

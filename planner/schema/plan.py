@@ -64,6 +64,11 @@ class Gate(FileModel):
     effect: Literal["must_host", "must_not_host", "warns", "none"]
     because: str
 
+    @property
+    def title(self) -> str:
+        """The name as people read it."""
+        return self.name.replace("_", " ").replace("gpu", "GPU")
+
 
 class Replicas(FileModel):
     """Replicas over the horizon."""
