@@ -1,0 +1,183 @@
+"""`planner.run/1`: a load test. What was asked, of which server, and what each load point showed."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from planner.schema.base import FileModel, Fraction, Name, NonNegative, Positive, RuledFileModel
+from planner.schema.profile import Accelerator, Engine, Model, Tokens
+from planner.schema.scenario import Slo
+
+Count = Annotated[int, Field(ge=0)]
+Arrival = Literal["poisson", "constant", "gamma", "closed", "trace"]
+
+
+class Statistics(FileModel):
+    """A time measured over requests, or over gaps between tokens; null where there is none to measure."""
+
+    mean: NonNegative | None = None
+    """Arithmetic mean [s]."""
+    p50: NonNegative | None = None
+    p90: NonNegative | None = None
+    p95: NonNegative | None = None
+    p99: NonNegative | None = None
+    ci95_p95: tuple[NonNegative, NonNegative] | None = None
+    """95 % confidence interval of p95 by order statistics [s]; null where the sample is too small for one."""
+
+
+class RequestCounts(RuledFileModel):
+    """What became of the requests; sent = ok + failed + cancelled."""
+
+    sent: Count
+    ok: Count
+    failed: Count
+    cancelled: Count = 0
+
+    @classmethod
+    def rules(cls, data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Every request is accounted for."""
+        parts = [data.get(key, 0) for key in ("ok", "failed", "cancelled")]
+        if all(isinstance(part, int) for part in [*parts, data.get("sent")]) and sum(parts) != data["sent"]:
+            yield "sent", "must be ok + failed + cancelled"
+
+
+class ClientHealth(FileModel):
+    """Whether the load generator itself kept up."""
+
+    lag_p99_s: NonNegative | None = None
+    """99th percentile of how late requests were sent, against their schedule [s]."""
+    cpu_fraction: NonNegative | None = None
+    """Processor time of the client over the time that the point took; 1 is one core."""
+    is_saturated: bool = False
+    """Whether the client, not the server, was the bottleneck: the point must not be trusted."""
+
+
+class LoadPoint(FileModel):
+    """One load, and how it was served; from a load test or from the simulator."""
+
+    offered_requests_per_s: NonNegative | None
+    """Scheduled rate [requests/s]; null in a closed loop."""
+    concurrency: Annotated[int, Field(ge=1)] | None = None
+    """Users that each wait for their answer before they ask again; null in an open loop."""
+    achieved_requests_per_s: NonNegative
+    """Finished requests over the time from the first scheduled send to the last completion [requests/s]."""
+    requests: RequestCounts
+    errors: dict[str, Count] = {}
+    """Failed requests by kind."""
+    input_tokens_per_s: NonNegative
+    output_tokens_per_s: NonNegative
+    ttft_s: Statistics
+    """Time to first token: from when the request was due to its first output token [s]."""
+    itl_s: Statistics
+    """Inter-token latency: every gap between successive output tokens of a request, pooled [s]."""
+    tpot_s: Statistics
+    """Time per output token: (last − first token) / (output tokens − 1), by request [s]."""
+    e2e_s: Statistics
+    """From when the request was due to its last token [s]."""
+    goodput_requests_per_s: NonNegative | None = None
+    """Requests that met the service level [requests/s]; null where none is stated."""
+    goodput_fraction: Fraction | None = None
+    """Share of the requests sent that met the service level; failed ones did not."""
+    client: ClientHealth | None = None
+    is_steady: bool | None = None
+    """Whether latencies showed no trend; null where there are too few requests to tell."""
+    is_saturated: bool = False
+    """Whether more was offered than the server could do."""
+    warnings: list[str] = []
+
+
+class Workload(FileModel):
+    """What the requests were."""
+
+    endpoint: Literal["chat", "completions"]
+    input_tokens: str
+    """As asked: a number, or a spread such as lognormal:p50=900,p95=3200."""
+    output_tokens: str
+    arrival: Arrival
+    burstiness: NonNegative = 1.0
+    """Squared coefficient of variation of the gaps, for arrival: gamma."""
+    seed: Count = 0
+    warmup_s: NonNegative = 0.0
+
+
+class KnownLimits(FileModel):
+    """What is known of the scheduler and memory of a server; null where nobody said."""
+
+    max_num_seqs: Tokens | None = None
+    max_num_batched_tokens: Tokens | None = None
+    kv_cache_tokens: Tokens | None = None
+    block_tokens: Tokens | None = None
+    max_model_len: Tokens | None = None
+
+
+class Server(FileModel):
+    """The server that was measured."""
+
+    url: str
+    model: Model
+    engine: Engine
+    accelerator: Accelerator | None = None
+    limits: KnownLimits = KnownLimits()
+    start_up_s: Positive | None = None
+    """From start to healthy [s]; null where the server was there before."""
+
+
+class Client(FileModel):
+    """The machine and software that measured."""
+
+    planner_version: str
+    python_version: str
+    platform: str
+    """Operating system and processor, as Python names them."""
+    cpu_count: Annotated[int, Field(ge=1)]
+
+
+class RunPoint(FileModel):
+    """A load point of a run, and the file that holds its requests."""
+
+    requests_file: Name
+    """JSON lines, one per request; relative to the run directory."""
+    metrics: LoadPoint
+
+
+class Run(FileModel):
+    """A load test: `run.json` of a run directory."""
+
+    schema_: Literal["planner.run/1"] = Field(alias="schema")
+    name: Name
+    basis: Literal["measured", "emulated"]
+    """emulated: the server said that it only keeps the timing of a profile."""
+    started_at: str
+    """ISO 8601, with zone."""
+    status: Literal["running", "complete", "interrupted", "failed"]
+    server: Server
+    client: Client
+    workload: Workload
+    slo: Slo = Slo()
+    points: list[RunPoint] = []
+    warnings: list[str] = []
+
+
+class RequestRecord(FileModel):
+    """One request: a line of a run's requests file. Times in seconds since the first scheduled send of its point."""
+
+    index: Count
+    due_s: float
+    """When it was scheduled; in a closed loop, when it was sent."""
+    sent_s: float | None
+    """When it was sent; null where it never was."""
+    first_token_s: float | None = None
+    finished_s: float | None = None
+    """When the answer ended, or failed."""
+    asked_input_tokens: Count
+    asked_output_tokens: Count
+    input_tokens: Count | None = None
+    """As the server counted them (`usage`); null where it did not."""
+    output_tokens: Count | None = None
+    outcome: str
+    """ok, cancelled, or the kind of the failure."""
+    message: str = ""
+    """What the server or the connection said about a failure, shortened."""
+    gaps_s: list[NonNegative] = []
+    """Time between successive chunks with content [s]."""
