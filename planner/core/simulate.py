@@ -1,0 +1,212 @@
+"""Requests through replicas of an engine, in simulated time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.core.engine import replay
+from planner.core.engine_state import (
+    GAP_BINS_PER_E_FOLD,
+    SHORTEST_GAP_S,
+    Floats,
+    Ints,
+    fits,
+    new_replicas,
+    new_requests,
+)
+from planner.errors import InputError
+from planner.schema.profile import Limits, StepTime
+
+Progress = Callable[[float], None]
+
+_ARRIVALS_AT_ONCE = 50_000
+"""Between two looks at the keyboard and the progress."""
+_SATURATING_REQUESTS = 4_000
+"""Enough for a batch to fill and stay full, whatever the limits allow."""
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """Requests in order of arrival.
+
+    Attributes:
+        arrival_s: ascending [s], shape (requests,).
+        prompt_tokens: at least 1 [tokens], shape (requests,).
+        output_tokens: at least 1 [tokens], shape (requests,).
+        cached_tokens: part of each prompt that the prefix cache holds, below prompt_tokens [tokens], shape (requests,).
+    """
+
+    arrival_s: Floats
+    prompt_tokens: Ints
+    output_tokens: Ints
+    cached_tokens: Ints
+
+    @classmethod
+    def of(
+        cls, arrival_s: Floats, prompt_tokens: Ints, output_tokens: Ints, prefix_hit_fraction: float = 0.0
+    ) -> "Arrivals":
+        """Requests whose prompts are cached to a share, as far as the engine needs not compute it [fraction].
+
+        Example:
+            >>> Arrivals.of(np.zeros(2), np.array([100, 1]), np.array([5, 5]), 0.3).cached_tokens.tolist()
+            [30, 0]
+        """
+        cached = np.minimum(np.floor(prompt_tokens * prefix_hit_fraction), prompt_tokens - 1).astype(np.int64)
+        return cls(arrival_s, prompt_tokens, output_tokens, cached)
+
+    def where(self, chosen: NDArray[np.bool_]) -> "Arrivals":
+        """Some of them."""
+        return Arrivals(
+            self.arrival_s[chosen], self.prompt_tokens[chosen], self.output_tokens[chosen], self.cached_tokens[chosen]
+        )
+
+
+@dataclass(frozen=True)
+class Served:
+    """What became of simulated requests, those that fit, in order of arrival; each of shape (served,).
+
+    Attributes:
+        arrivals: the requests.
+        first_step_s: start of the first step that served each [s].
+        first_token_s: end of the step that gave its first token [s].
+        last_token_s: end of the step that gave its last token [s].
+        gaps: gaps between successive tokens, counted by length, shape (GAP_BINS,).
+        preemptions: requests that had to give their memory back, counted as often as they had to.
+        utilization_fraction: share of the replicas' time spent in steps.
+        kv_peak_fraction: largest share of a replica's KV blocks that was ever held.
+        too_long: requests that fit neither the model nor the memory, and were refused.
+    """
+
+    arrivals: Arrivals
+    first_step_s: Floats
+    first_token_s: Floats
+    last_token_s: Floats
+    gaps: Ints
+    preemptions: int
+    utilization_fraction: float
+    kv_peak_fraction: float
+    too_long: int
+
+    @property
+    def ttft_s(self) -> Floats:
+        """Time to first token [s]."""
+        return self.first_token_s - self.arrivals.arrival_s
+
+    @property
+    def tpot_s(self) -> Floats:
+        """Time per output token after the first [s]; NaN for requests that have only one."""
+        tokens = self.arrivals.output_tokens - 1
+        decode_s = self.last_token_s - self.first_token_s
+        return np.asarray(np.divide(decode_s, tokens, out=np.full(tokens.size, np.nan), where=tokens > 0))
+
+    @property
+    def e2e_s(self) -> Floats:
+        """From arrival to last token [s]."""
+        return self.last_token_s - self.arrivals.arrival_s
+
+
+def simulate(
+    step_time: StepTime, limits: Limits, replicas: int, arrivals: Arrivals, progress: Progress = lambda _: None
+) -> Served:
+    """Serves requests by replicas, each request sent to the replica with the fewest outstanding.
+
+    Args:
+        step_time: what a step takes.
+        limits: of the scheduler and the memory of each replica.
+        replicas: how many, at least 1.
+        arrivals: the requests.
+        progress: told the fraction of arrivals done.
+
+    Raises:
+        InputError: there is no replica, or no request.
+
+    Example:
+        Four requests at once, one at a time, one token each, 10 ms a step:
+
+        >>> limits = Limits(
+        ...     max_num_seqs=1, max_num_batched_tokens=8, kv_cache_tokens=64, block_tokens=16, max_model_len=64
+        ... )
+        >>> ones = np.ones(4, dtype=np.int64)
+        >>> served = simulate(StepTime(base=0.01), limits, 1, Arrivals.of(np.zeros(4), ones, ones))
+        >>> served.ttft_s.round(6).tolist()
+        [0.01, 0.02, 0.03, 0.04]
+    """
+    if replicas < 1 or arrivals.arrival_s.size == 0:
+        raise InputError("replicas", "at least one replica and one request are needed")
+    has_room = fits(limits, arrivals.prompt_tokens, arrivals.output_tokens)
+    kept = arrivals if has_room.all() else arrivals.where(has_room)
+    size = kept.arrival_s.size
+    requests = new_requests(kept.prompt_tokens, kept.output_tokens, kept.cached_tokens)
+    engines = new_replicas(step_time, limits, replicas)
+    blocks = int(engines.free_blocks[0])
+    step_end_s, busy_s = np.full(replicas, np.inf), np.zeros(replicas)
+    arrival_s = np.asarray(kept.arrival_s, dtype=np.float64)
+    for start in range(0, size, _ARRIVALS_AT_ONCE):
+        stop = min(start + _ARRIVALS_AT_ONCE, size)
+        replay(requests, engines, arrival_s, step_end_s, busy_s, np.array([start, stop]))
+        progress(stop / size)
+    span_s = float(requests.last_token_s.max() - arrival_s[0]) if size else 0.0
+    return Served(
+        arrivals=kept,
+        first_step_s=requests.first_step_s,
+        first_token_s=requests.first_token_s,
+        last_token_s=requests.last_token_s,
+        gaps=engines.gaps,
+        preemptions=int(engines.preemptions.sum()),
+        utilization_fraction=float(busy_s.sum()) / (replicas * span_s) if span_s > 0 else 0.0,
+        kv_peak_fraction=1 - int(engines.fewest_free_blocks.min()) / blocks if blocks else 0.0,
+        too_long=int((~has_room).sum()),
+    )
+
+
+def saturation_requests_per_s(step_time: StepTime, limits: Limits, arrivals: Arrivals) -> float:
+    """Rate at which one replica finishes such requests while its queue never empties [requests/s].
+
+    An open-loop load above it, times the number of replicas, makes the queue grow without end.
+
+    Args:
+        step_time: what a step takes.
+        limits: of the scheduler and the memory.
+        arrivals: requests of the kind; their times make no difference.
+
+    Returns:
+        The rate, or 0 where none of the requests fits.
+
+    Example:
+        Steps of 10 ms that four requests share, each in a step of prefill and four of decode:
+
+        >>> limits = Limits(
+        ...     max_num_seqs=4, max_num_batched_tokens=64, kv_cache_tokens=640, block_tokens=16, max_model_len=64
+        ... )
+        >>> alike = np.full(400, 5)
+        >>> round(saturation_requests_per_s(StepTime(base=0.01), limits, Arrivals.of(np.zeros(400), alike, alike)))
+        80
+    """
+    chosen = np.resize(np.arange(arrivals.arrival_s.size), _SATURATING_REQUESTS)
+    queued = Arrivals(
+        np.zeros(chosen.size),
+        arrivals.prompt_tokens[chosen],
+        arrivals.output_tokens[chosen],
+        arrivals.cached_tokens[chosen],
+    )
+    served = simulate(step_time, limits, 1, queued)
+    finished_s = np.sort(served.last_token_s)
+    # Without the time in which the batch fills or empties. Requests that end together count together.
+    start_s, end_s = finished_s[[finished_s.size // 4, finished_s.size * 3 // 4]] if finished_s.size else (0.0, 0.0)
+    if end_s <= start_s:
+        return 0.0
+    return float(((finished_s > start_s) & (finished_s <= end_s)).sum() / (end_s - start_s))
+
+
+def gap_quantiles_s(gaps: Ints, probabilities: Floats) -> Floats:
+    """Quantiles of gaps that were counted by length [s], each at the middle of its bin.
+
+    Args:
+        gaps: counts, shape (GAP_BINS,), of which at least one is above 0.
+        probabilities: shape (quantiles,), each from 0 to 1.
+    """
+    cumulative = np.cumsum(gaps)
+    bins = np.searchsorted(cumulative, probabilities * cumulative[-1])
+    return np.asarray(SHORTEST_GAP_S * np.exp((bins + 0.5) / GAP_BINS_PER_E_FOLD))
