@@ -17,7 +17,7 @@ from planner.core.engine_state import (
     new_requests,
 )
 from planner.errors import InputError
-from planner.schema.profile import Limits, StepTime
+from planner.schema.profile import Profile
 
 Progress = Callable[[float], None]
 
@@ -69,6 +69,7 @@ class Served:
 
     Attributes:
         arrivals: the requests.
+        request_overhead_s: time of each outside the engine, before it joins the queue [s].
         first_step_s: start of the first step that served each [s].
         first_token_s: end of the step that gave its first token [s].
         last_token_s: end of the step that gave its last token [s].
@@ -80,6 +81,7 @@ class Served:
     """
 
     arrivals: Arrivals
+    request_overhead_s: float
     first_step_s: Floats
     first_token_s: Floats
     last_token_s: Floats
@@ -88,6 +90,11 @@ class Served:
     utilization_fraction: float
     kv_peak_fraction: float
     too_long: int
+
+    @property
+    def queue_s(self) -> Floats:
+        """From joining the queue to the first step that serves the request [s]."""
+        return self.first_step_s - self.arrivals.arrival_s - self.request_overhead_s
 
     @property
     def ttft_s(self) -> Floats:
@@ -107,14 +114,11 @@ class Served:
         return self.last_token_s - self.arrivals.arrival_s
 
 
-def simulate(
-    step_time: StepTime, limits: Limits, replicas: int, arrivals: Arrivals, progress: Progress = lambda _: None
-) -> Served:
+def simulate(profile: Profile, replicas: int, arrivals: Arrivals, progress: Progress = lambda _: None) -> Served:
     """Serves requests by replicas, each request sent to the replica with the fewest outstanding.
 
     Args:
-        step_time: what a step takes.
-        limits: of the scheduler and the memory of each replica.
+        profile: of each replica.
         replicas: how many, at least 1.
         arrivals: the requests.
         progress: told the fraction of arrivals done.
@@ -125,31 +129,36 @@ def simulate(
     Example:
         Four requests at once, one at a time, one token each, 10 ms a step:
 
+        >>> from planner.schema.profile import Limits, StepTime
         >>> limits = Limits(
         ...     max_num_seqs=1, max_num_batched_tokens=8, kv_cache_tokens=64, block_tokens=16, max_model_len=64
         ... )
+        >>> profile = Profile(
+        ...     schema="planner.profile/1", name="p", basis="estimated", step_time_s=StepTime(base=0.01), limits=limits
+        ... )
         >>> ones = np.ones(4, dtype=np.int64)
-        >>> served = simulate(StepTime(base=0.01), limits, 1, Arrivals.of(np.zeros(4), ones, ones))
+        >>> served = simulate(profile, 1, Arrivals.of(np.zeros(4), ones, ones))
         >>> served.ttft_s.round(6).tolist()
         [0.01, 0.02, 0.03, 0.04]
     """
     if replicas < 1 or arrivals.arrival_s.size == 0:
         raise InputError("replicas", "at least one replica and one request are needed")
-    has_room = fits(limits, arrivals.prompt_tokens, arrivals.output_tokens)
+    has_room = fits(profile.limits, arrivals.prompt_tokens, arrivals.output_tokens)
     kept = arrivals if has_room.all() else arrivals.where(has_room)
     size = kept.arrival_s.size
     requests = new_requests(kept.prompt_tokens, kept.output_tokens, kept.cached_tokens)
-    engines = new_replicas(step_time, limits, replicas)
+    engines = new_replicas(profile.step_time_s, profile.limits, replicas)
     blocks = int(engines.free_blocks[0])
     step_end_s, busy_s = np.full(replicas, np.inf), np.zeros(replicas)
-    arrival_s = np.asarray(kept.arrival_s, dtype=np.float64)
+    joined_s = np.asarray(kept.arrival_s + profile.request_overhead_s, dtype=np.float64)
     for start in range(0, size, _ARRIVALS_AT_ONCE):
         stop = min(start + _ARRIVALS_AT_ONCE, size)
-        replay(requests, engines, arrival_s, step_end_s, busy_s, np.array([start, stop]))
+        replay(requests, engines, joined_s, step_end_s, busy_s, np.array([start, stop]))
         progress(stop / size)
-    span_s = float(requests.last_token_s.max() - arrival_s[0]) if size else 0.0
+    span_s = float(requests.last_token_s.max() - kept.arrival_s[0]) if size else 0.0
     return Served(
         arrivals=kept,
+        request_overhead_s=profile.request_overhead_s,
         first_step_s=requests.first_step_s,
         first_token_s=requests.first_token_s,
         last_token_s=requests.last_token_s,
@@ -161,14 +170,13 @@ def simulate(
     )
 
 
-def saturation_requests_per_s(step_time: StepTime, limits: Limits, arrivals: Arrivals) -> float:
+def saturation_requests_per_s(profile: Profile, arrivals: Arrivals) -> float:
     """Rate at which one replica finishes such requests while its queue never empties [requests/s].
 
     An open-loop load above it, times the number of replicas, makes the queue grow without end.
 
     Args:
-        step_time: what a step takes.
-        limits: of the scheduler and the memory.
+        profile: of the replica.
         arrivals: requests of the kind; their times make no difference.
 
     Returns:
@@ -177,11 +185,15 @@ def saturation_requests_per_s(step_time: StepTime, limits: Limits, arrivals: Arr
     Example:
         Steps of 10 ms that four requests share, each in a step of prefill and four of decode:
 
+        >>> from planner.schema.profile import Limits, StepTime
         >>> limits = Limits(
         ...     max_num_seqs=4, max_num_batched_tokens=64, kv_cache_tokens=640, block_tokens=16, max_model_len=64
         ... )
+        >>> profile = Profile(
+        ...     schema="planner.profile/1", name="p", basis="estimated", step_time_s=StepTime(base=0.01), limits=limits
+        ... )
         >>> alike = np.full(400, 5)
-        >>> round(saturation_requests_per_s(StepTime(base=0.01), limits, Arrivals.of(np.zeros(400), alike, alike)))
+        >>> round(saturation_requests_per_s(profile, Arrivals.of(np.zeros(400), alike, alike)))
         80
     """
     chosen = np.resize(np.arange(arrivals.arrival_s.size), _SATURATING_REQUESTS)
@@ -191,7 +203,7 @@ def saturation_requests_per_s(step_time: StepTime, limits: Limits, arrivals: Arr
         arrivals.output_tokens[chosen],
         arrivals.cached_tokens[chosen],
     )
-    served = simulate(step_time, limits, 1, queued)
+    served = simulate(profile, 1, queued)
     finished_s = np.sort(served.last_token_s)
     # Without the time in which the batch fills or empties. Requests that end together count together.
     start_s, end_s = finished_s[[finished_s.size // 4, finished_s.size * 3 // 4]] if finished_s.size else (0.0, 0.0)

@@ -86,6 +86,8 @@ class Profile(RuledFileModel):
     engine: Engine | None = None
     accelerator: Accelerator | None = None
     step_time_s: StepTime
+    request_overhead_s: NonNegative = 0.0
+    """What a request takes outside the engine's steps, before its first token: HTTP, tokenizer [s]."""
     limits: Limits
     power: ReplicaPower | None = None
     start_up_s: Positive | None = None

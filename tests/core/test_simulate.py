@@ -7,12 +7,23 @@ from hypothesis import strategies as st
 
 from planner.core.simulate import Arrivals, gap_quantiles_s, saturation_requests_per_s, simulate
 from planner.errors import InputError
-from planner.schema.profile import Limits, StepTime
+from planner.schema.profile import Limits, Profile, StepTime
 
 ROOMY = Limits(
     max_num_seqs=1000, max_num_batched_tokens=100_000, kv_cache_tokens=10**8, block_tokens=16, max_model_len=10**5
 )
 ONE_AT_A_TIME = ROOMY.model_copy(update={"max_num_seqs": 1})
+
+
+def profile(step_time: StepTime, limits: Limits, request_overhead_s: float = 0.0) -> Profile:
+    return Profile(
+        schema_="planner.profile/1",
+        name="test",
+        basis="estimated",
+        step_time_s=step_time,
+        request_overhead_s=request_overhead_s,
+        limits=limits,
+    )
 
 
 def poisson(requests: int, rate_per_s: float, prompt: int, output: int, seed: int = 7) -> Arrivals:
@@ -24,8 +35,8 @@ def poisson(requests: int, rate_per_s: float, prompt: int, output: int, seed: in
 def test_one_sequence_and_one_token_is_m_d_1(load: float) -> None:
     """Pollaczek–Khinchine: the mean wait of M/D/1 is ρ·s / (2(1 − ρ))."""
     step_s = 0.05
-    served = simulate(StepTime(base=step_s), ONE_AT_A_TIME, 1, poisson(400_000, load / step_s, 10, 1))
-    wait_s = (served.first_step_s - served.arrivals.arrival_s).mean()
+    served = simulate(profile(StepTime(base=step_s), ONE_AT_A_TIME), 1, poisson(400_000, load / step_s, 10, 1))
+    wait_s = served.queue_s.mean()
     assert wait_s == pytest.approx(load * step_s / (2 * (1 - load)), rel=0.03)
     assert served.utilization_fraction == pytest.approx(load, rel=0.01)
     assert served.ttft_s.mean() == pytest.approx(wait_s + step_s, rel=1e-9)
@@ -34,15 +45,15 @@ def test_one_sequence_and_one_token_is_m_d_1(load: float) -> None:
 def test_two_replicas_wait_less_than_one_of_half_the_load_and_more_than_a_pooled_queue() -> None:
     """Least outstanding lies between two separate M/D/1 queues and one M/D/2 queue (which waits at least half)."""
     step_s, load = 0.05, 0.8
-    served = simulate(StepTime(base=step_s), ONE_AT_A_TIME, 2, poisson(400_000, 2 * load / step_s, 10, 1))
-    wait_s = (served.first_step_s - served.arrivals.arrival_s).mean()
+    served = simulate(profile(StepTime(base=step_s), ONE_AT_A_TIME), 2, poisson(400_000, 2 * load / step_s, 10, 1))
+    wait_s = served.queue_s.mean()
     separate_s = load * step_s / (2 * (1 - load))
     assert 0.4 * separate_s < wait_s < 0.75 * separate_s
 
 
 def test_a_constant_step_with_a_wide_batch_gives_every_token_after_the_same_time() -> None:
     step_s, output = 0.02, 50
-    served = simulate(StepTime(base=step_s), ROOMY, 1, poisson(20_000, 5.0, 100, output))
+    served = simulate(profile(StepTime(base=step_s), ROOMY), 1, poisson(20_000, 5.0, 100, output))
     assert served.tpot_s == pytest.approx(np.full(20_000, step_s))
     # Arrivals are uniform within a step where the engine is busy, which it is for all but a share exp(−λ·E2E).
     idle_share = np.exp(-5.0 * output * step_s)
@@ -62,13 +73,13 @@ def test_saturation_throughput_is_a_full_batch_over_the_time_of_its_steps() -> N
     # Each request is in `output` steps, of which B share one base; one of them is a prefill, the others decodes.
     mean = outputs.mean()
     request_s = mean * step.base / batch + step.per_prefill_token * prompt + (mean - 1) * step.per_sequence
-    assert saturation_requests_per_s(step, limits, kind) == pytest.approx(1 / request_s, rel=0.02)
+    assert saturation_requests_per_s(profile(step, limits), kind) == pytest.approx(1 / request_s, rel=0.02)
 
 
 def test_saturation_of_requests_in_lock_step_counts_whole_batches() -> None:
     limits = ROOMY.model_copy(update={"max_num_seqs": 300})
     kind = Arrivals.of(np.zeros(10), np.full(10, 10), np.full(10, 30))
-    assert saturation_requests_per_s(StepTime(base=0.01), limits, kind) == pytest.approx(300 / (30 * 0.01))
+    assert saturation_requests_per_s(profile(StepTime(base=0.01), limits), kind) == pytest.approx(300 / (30 * 0.01))
 
 
 @settings(max_examples=25, deadline=None)
@@ -86,7 +97,7 @@ def test_littles_law_and_conservation(rate: float, prompt: int, output: int, rep
         max_num_seqs=16, max_num_batched_tokens=256, kv_cache_tokens=4000, block_tokens=16, max_model_len=1000
     )
     arrivals = poisson(300, rate, prompt, output, seed)
-    served = simulate(step, limits, replicas, arrivals)
+    served = simulate(profile(step, limits), replicas, arrivals)
     events = np.sort(np.concatenate([arrivals.arrival_s, served.last_token_s]))
     middle = (events[1:] + events[:-1]) / 2
     inside = np.searchsorted(np.sort(arrivals.arrival_s), middle) - np.searchsorted(
@@ -106,8 +117,8 @@ def test_one_replica_more_never_lengthens_the_mean_wait(seed: int, rate: float) 
     step = StepTime(base=0.01, per_prefill_token=2e-5, per_sequence=2e-4)
     limits = ROOMY.model_copy(update={"max_num_seqs": 8, "max_num_batched_tokens": 512})
     waits = [
-        float((served.first_step_s - arrivals.arrival_s).mean())
-        for served in (simulate(step, limits, replicas, arrivals) for replicas in (1, 2, 4))
+        float(served.queue_s.mean())
+        for served in (simulate(profile(step, limits), replicas, arrivals) for replicas in (1, 2, 4))
     ]
     assert waits[0] >= waits[1] - 1e-3
     assert waits[1] >= waits[2] - 1e-3
@@ -116,10 +127,10 @@ def test_one_replica_more_never_lengthens_the_mean_wait(seed: int, rate: float) 
 def test_playing_arrivals_in_spans_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     arrivals = poisson(3000, 40.0, 200, 30)
     step = StepTime(base=0.01, per_prefill_token=2e-5, per_sequence=2e-4)
-    whole = simulate(step, ROOMY, 2, arrivals)
+    whole = simulate(profile(step, ROOMY), 2, arrivals)
     monkeypatch.setattr("planner.core.simulate._ARRIVALS_AT_ONCE", 17)
     told: list[float] = []
-    parts = simulate(step, ROOMY, 2, arrivals, told.append)
+    parts = simulate(profile(step, ROOMY), 2, arrivals, told.append)
     assert np.array_equal(whole.last_token_s, parts.last_token_s)
     assert told == sorted(told)
     assert told[-1] == 1.0
@@ -127,7 +138,7 @@ def test_playing_arrivals_in_spans_changes_nothing(monkeypatch: pytest.MonkeyPat
 
 def test_memory_that_is_short_throttles_but_loses_nothing() -> None:
     limits = ROOMY.model_copy(update={"kv_cache_tokens": 3000})
-    served = simulate(StepTime(base=0.01), limits, 1, poisson(500, 100.0, 500, 200))
+    served = simulate(profile(StepTime(base=0.01), limits), 1, poisson(500, 100.0, 500, 200))
     assert served.preemptions > 0
     assert served.kv_peak_fraction > 0.95
     assert np.isfinite(served.last_token_s).all()
@@ -137,4 +148,13 @@ def test_memory_that_is_short_throttles_but_loses_nothing() -> None:
 def test_nothing_to_simulate_is_refused() -> None:
     none = np.array([], dtype=np.int64)
     with pytest.raises(InputError, match="at least one"):
-        simulate(StepTime(base=0.01), ROOMY, 1, Arrivals.of(none.astype(float), none, none))
+        simulate(profile(StepTime(base=0.01), ROOMY), 1, Arrivals.of(none.astype(float), none, none))
+
+
+def test_time_outside_the_engine_is_added_and_takes_no_turn() -> None:
+    arrivals = poisson(1000, 20.0, 100, 10)
+    inside = simulate(profile(StepTime(base=0.01), ROOMY), 1, arrivals)
+    outside = simulate(profile(StepTime(base=0.01), ROOMY, request_overhead_s=0.25), 1, arrivals)
+    assert outside.ttft_s == pytest.approx(inside.ttft_s + 0.25)
+    assert outside.queue_s == pytest.approx(inside.queue_s, abs=1e-9)
+    assert outside.tpot_s == pytest.approx(inside.tpot_s)
