@@ -9,7 +9,9 @@ from planner.cli.options import Json, Quiet, Seed
 
 
 def schema(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="scenario, plan, profile or prices.", show_default=False)],
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="scenario, plan, profile, prices or run.", show_default=False)
+    ],
     check: Annotated[
         Path | None, typer.Option("--check", help="Check this file in place of printing the schema.")
     ] = None,

@@ -5,6 +5,7 @@ from typing import Any
 
 from planner.errors import InputError, InputFileError, UsageError
 from planner.schema.base import FileModel
+from planner.schema.benchmark import Run
 from planner.schema.plan import Plan
 from planner.schema.prices import PriceBook
 from planner.schema.profile import Profile
@@ -13,7 +14,13 @@ from planner.store.documents import load_document
 from planner.store.validate import read_model
 from planner.workflows.question import ask, load_scenario
 
-KINDS: dict[str, type[FileModel]] = {"scenario": Scenario, "plan": Plan, "profile": Profile, "prices": PriceBook}
+KINDS: dict[str, type[FileModel]] = {
+    "scenario": Scenario,
+    "plan": Plan,
+    "profile": Profile,
+    "prices": PriceBook,
+    "run": Run,
+}
 
 
 def json_schema(kind: str) -> dict[str, Any]:

@@ -1,0 +1,134 @@
+"""A load on replicas of a profile, in simulated time."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from planner.core.engine_state import Ints
+from planner.core.latency import meets_slo, statistics
+from planner.core.simulate import Arrivals, Served, gap_quantiles_s, saturation_requests_per_s, simulate
+from planner.errors import UsageError
+from planner.schema.benchmark import RequestCounts, Simulation, Statistics
+from planner.schema.profile import Profile
+from planner.schema.scenario import Slo
+from planner.store.profiles import read_profile
+from planner.store.tables import Progress
+from planner.workflows.workload import ArrivalOptions, drawn_arrivals, traced_arrivals
+
+MOST_REPLICAS = 4096
+
+
+def simulate_load(
+    path: Path,
+    replicas: int,
+    load: ArrivalOptions | Path,
+    slo: Slo,
+    seed: int = 0,
+    progress: Progress = lambda _: None,
+) -> Simulation:
+    """Replays arrivals through replicas of a profile.
+
+    Args:
+        path: the profile.
+        replicas: how many.
+        load: an arrival process, or a trace.
+        slo: that goodput is counted by.
+        seed: of the arrivals.
+        progress: told the fraction of arrivals done.
+
+    Raises:
+        UsageError: there are no replicas, or too many.
+        InputFileError: every mistake of the profile or the trace.
+    """
+    if not 1 <= replicas <= MOST_REPLICAS:
+        raise UsageError(f"--replicas: must lie between 1 and {MOST_REPLICAS:,}; given: {replicas}")
+    profile = read_profile(path)
+    arrivals = traced_arrivals(load) if isinstance(load, Path) else drawn_arrivals(load, seed)
+    span_s = float(arrivals.arrival_s[-1] - arrivals.arrival_s[0])
+    observed_per_s = (arrivals.arrival_s.size - 1) / span_s if span_s > 0 else 0.0
+    offered_per_s = observed_per_s if isinstance(load, Path) else load.rate_per_s
+    capacity_per_s = replicas * saturation_requests_per_s(profile, arrivals)  # compiles what is timed below
+    start_s = time.perf_counter()
+    served = simulate(profile, replicas, arrivals, progress)
+    return _as_point(profile, replicas, arrivals, served, slo, offered_per_s, capacity_per_s, start_s)
+
+
+def _as_point(
+    profile: Profile,
+    replicas: int,
+    arrivals: Arrivals,
+    served: Served,
+    slo: Slo,
+    offered_per_s: float,
+    capacity_per_s: float,
+    start_s: float,
+) -> Simulation:
+    ok, sent = served.first_token_s.size, arrivals.arrival_s.size
+    span_s = float(served.last_token_s.max() - arrivals.arrival_s[0]) if ok else 0.0
+
+    def per_s(amount: float) -> float:
+        return amount / span_s if span_s > 0 else 0.0
+
+    has_level = slo.ttft_p95_s is not None or slo.tpot_p95_s is not None
+    tpot_s = served.tpot_s
+    good = int(meets_slo(served.ttft_s, tpot_s, slo).sum())
+    is_saturated = offered_per_s > capacity_per_s
+    ttft, itl, tpot = statistics(served.ttft_s), _gap_statistics(served), statistics(tpot_s[~np.isnan(tpot_s)])
+    e2e, queue = statistics(served.e2e_s), statistics(served.queue_s)
+    wall_s = time.perf_counter() - start_s
+    return Simulation(
+        offered_requests_per_s=offered_per_s,
+        achieved_requests_per_s=per_s(ok),
+        requests=RequestCounts(sent=sent, ok=ok, failed=served.too_long),
+        errors={"too_long": served.too_long} if served.too_long else {},
+        input_tokens_per_s=per_s(float(served.arrivals.prompt_tokens.sum())),
+        output_tokens_per_s=per_s(float(served.arrivals.output_tokens.sum())),
+        ttft_s=ttft,
+        itl_s=itl,
+        tpot_s=tpot,
+        e2e_s=e2e,
+        queue_s=queue,
+        goodput_requests_per_s=per_s(good) if has_level else None,
+        goodput_fraction=good / sent if has_level else None,
+        is_steady=not is_saturated,
+        is_saturated=is_saturated,
+        warnings=_warnings(profile, served, is_saturated, offered_per_s, capacity_per_s),
+        basis=profile.basis,
+        replicas=replicas,
+        utilization_fraction=served.utilization_fraction,
+        capacity_requests_per_s=capacity_per_s,
+        kv_peak_fraction=served.kv_peak_fraction,
+        preemptions=served.preemptions,
+        wall_s=wall_s,
+        simulated_requests_per_wall_s=sent / wall_s if wall_s > 0 else 0.0,
+    )
+
+
+def _gap_statistics(served: Served) -> Statistics:
+    """Gaps between tokens: the mean exactly, percentiles from counts by length."""
+    gaps: Ints = served.gaps
+    if not gaps.any():
+        return Statistics()
+    total_s = float((served.last_token_s - served.first_token_s).sum())
+    p50, p90, p95, p99 = (float(x) for x in gap_quantiles_s(gaps, np.array([0.5, 0.9, 0.95, 0.99])))
+    return Statistics(mean=total_s / int(gaps.sum()), p50=p50, p90=p90, p95=p95, p99=p99)
+
+
+def _warnings(
+    profile: Profile, served: Served, is_saturated: bool, offered_per_s: float, capacity_per_s: float
+) -> list[str]:
+    found = []
+    if is_saturated:
+        found.append(
+            f"{offered_per_s:.4g} requests/s are offered and {capacity_per_s:.4g} can be served: the queue grows "
+            "without end, and every latency here depends on how long the load lasts"
+        )
+    if served.too_long:
+        found.append(
+            f"{served.too_long:,} requests are longer than the model ({profile.limits.max_model_len:,} tokens) or the "
+            f"memory ({profile.limits.kv_cache_tokens:,}) and were refused"
+        )
+    if served.preemptions:
+        found.append(f"memory ran out: {served.preemptions:,} times a request was preempted and computed again")
+    return found
