@@ -183,8 +183,10 @@ class RequestRecord(FileModel):
     """One request: a line of a run's requests file. Times in seconds since the first scheduled send of its point."""
 
     index: Count
+    is_warmup: bool = False
+    """Sent to bring the server into its stride: part of its load, counted in no figure."""
     due_s: float
-    """When it was scheduled; in a closed loop, when it was sent."""
+    """When it was scheduled; in a closed loop, when it was sent. Negative in the warm-up."""
     sent_s: float | None
     """When it was sent; null where it never was."""
     first_token_s: float | None = None

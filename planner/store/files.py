@@ -1,6 +1,7 @@
 """Writing results: whole or not at all; and how a file's name is told."""
 
 import contextlib
+import hashlib
 import os
 from pathlib import Path
 
@@ -26,6 +27,19 @@ def write_text(path: Path, text: str) -> None:
             _replace(target, text)
     except OSError as error:
         raise EnvironmentLackingError(f"{shown_path(path)}: cannot be written: {error.strerror or error}") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file's bytes, in hexadecimal.
+
+    Raises:
+        EnvironmentLackingError: it cannot be read any more.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise EnvironmentLackingError(f"{shown_path(path)}: cannot be read: {error.strerror or error}") from error
 
 
 def refuse_to_overwrite(source: Path, destination: Path) -> None:

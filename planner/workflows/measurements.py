@@ -1,0 +1,109 @@
+"""Load points of any origin, as the fit takes them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from planner.errors import InputFileError, Problem
+from planner.loadtest.summary import summarize
+from planner.schema.benchmark import LoadPoint, RequestRecord, Server
+from planner.schema.profile import Engine, Model
+from planner.schema.scenario import Slo
+from planner.store.files import shown_path
+from planner.store.runs import RUN_FILE, read_run
+from planner.store.vllm_bench import read_vllm_bench
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A load point, and what was measured in it.
+
+    Attributes:
+        run: name of the run.
+        path: the file that describes it.
+        basis: measured, or emulated.
+        started_at: when the run began, as its file says.
+        server: what was measured.
+        label: the load in a few words.
+        point: its figures.
+        records: its requests.
+    """
+
+    run: str
+    path: Path
+    basis: Literal["measured", "emulated"]
+    started_at: str
+    server: Server
+    label: str
+    point: LoadPoint
+    records: Sequence[RequestRecord]
+
+
+def read_measurements(paths: Sequence[Path]) -> list[Measurement]:
+    """Load points of run directories, and of results of `vllm bench serve`.
+
+    Raises:
+        InputFileError: every mistake of the files.
+    """
+    measurements: list[Measurement] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            measurements += _of_run(path) if path.is_dir() or path.name == RUN_FILE else [_of_vllm_bench(path)]
+        except InputFileError as error:
+            problems += error.problems
+    if problems:
+        raise InputFileError(problems)
+    return measurements
+
+
+def _of_run(path: Path) -> list[Measurement]:
+    folder = path if path.is_dir() else path.parent
+    run, records = read_run(folder)
+    return [
+        Measurement(
+            run=run.name,
+            path=folder / RUN_FILE,
+            basis=run.basis,
+            started_at=run.started_at,
+            server=run.server,
+            label=describe_load(point.metrics),
+            point=point.metrics,
+            records=of_point,
+        )
+        for point, of_point in zip(run.points, records, strict=True)
+    ]
+
+
+def _of_vllm_bench(path: Path) -> Measurement:
+    result = read_vllm_bench(path)
+    records = result.records()
+    point = summarize(
+        records,
+        offered_requests_per_s=result.rate_per_s,
+        concurrency=None if result.rate_per_s is not None else result.max_concurrency or len(records) or None,
+        slo=Slo(),
+        cpu_fraction=None,
+    )
+    return Measurement(
+        run=shown_path(Path(path.stem)),
+        path=path,
+        basis="measured",
+        started_at=result.date,
+        server=Server(url="", model=Model(id=result.model_id), engine=Engine(name="vllm")),
+        label=describe_load(point),
+        point=point,
+        records=records,
+    )
+
+
+def describe_load(point: LoadPoint) -> str:
+    """A load in a few words.
+
+    Args:
+        point: of a run.
+    """
+    if point.offered_requests_per_s is not None:
+        return f"{point.offered_requests_per_s:.4g} requests/s"
+    return f"{point.concurrency} users"
