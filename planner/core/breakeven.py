@@ -83,7 +83,7 @@ def scan_volumes(
     Returns:
         The scan, or None where there is no hosting or no API option to compare.
     """
-    hosting = [option for option in question.hosting if rules.compares_machines(option.option)]
+    hosting = [option for option in question.hosting if rules.compares_machines(option)]
     if not hosting or not question.api:
         return None
     looks: dict[float, _Look] = {}

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.core.capacity import MOST_REPLICAS, too_many_replicas, worked_replicas
 from planner.core.demand import Workload
 from planner.core.finance import discount_factors
 from planner.core.hosting import hosting_ledger, present_prices
 from planner.core.outcome import Api, Hosting, Outcome, api_ledger
+from planner.core.sizing import worked_replicas
 from planner.schema.scenario import hybrid_name
 
 Array = NDArray[np.float64]
@@ -45,7 +45,7 @@ def hybrid_outcome(hosting: Hosting, api: Api, workload: Workload, rate_fraction
     No replica is spare, since the API is the failover. Fixed costs of hosting are paid once.
 
     Args:
-        hosting: the machines.
+        hosting: the machines, which carry some load.
         api: where the load above the replicas goes.
         workload: requests by month, and their shape.
         rate_fraction_per_year: price of capital [fraction/year].
@@ -57,6 +57,7 @@ def hybrid_outcome(hosting: Hosting, api: Api, workload: Workload, rate_fraction
         Half of the hours at 1 replica, half at 3, for 730.50 a month each; the API asks 1,200 for what one serves.
         One replica leaves half of the work to the API, 730.50 + 1,200. Two would cost 1,461 + 600.
 
+        >>> from planner.core.capacity import Capacity
         >>> from planner.core.demand import Shape
         >>> from planner.core.question import priced_api, priced_hosting
         >>> from planner.schema.options import ApiOption, HostingOption
@@ -64,19 +65,18 @@ def hybrid_outcome(hosting: Hosting, api: Api, workload: Workload, rate_fraction
         >>> api = ApiOption(name="a", price={"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 1.0})
         >>> month = Workload(np.array([2 * 730.5 * 3600]), Shape(np.array([0.5, 1.5]), np.array([0.5, 0.5])))
         >>> usd_per_request = 1200 / (730.5 * 3600)
-        >>> outcome = hybrid_outcome(
-        ...     priced_hosting(option, 1.0, 1, 0.0), priced_api(api, usd_per_request, 1), month, 0.0
-        ... )
+        >>> hosting = priced_hosting(option, Capacity.per_replica(1.0), 1, 0.0)
+        >>> outcome = hybrid_outcome(hosting, priced_api(api, usd_per_request, 1), month, 0.0)
         >>> outcome.replicas.tolist(), outcome.hosted_fraction, round(outcome.npv_cost_usd(0.0), 2)
         ([1], 0.5, 1930.5)
     """
-    load = hosting.mean_load_replicas(workload)
-    most = int(np.ceil(load.max() * workload.shape.relative_load.max()))
-    if most > MOST_REPLICAS:
-        raise too_many_replicas(most)
-    worked = worked_replicas(workload.shape, load, np.arange(most + 1))
+    load_per_s = hosting.load_per_s(workload)
+    most = int(hosting.capacity.replicas_for(load_per_s.max() * workload.shape.relative_load.max()))
+    counts = np.arange(most + 1)
+    load = hosting.capacity.load_replicas(load_per_s[:, np.newaxis], counts)
+    worked = worked_replicas(workload.shape, load, counts)
     # Without retries' share: a request that needs 1.05 attempts takes 1.05 of its load in house.
-    hosted_share = np.divide(worked, load[:, np.newaxis], out=np.zeros_like(worked), where=load[:, np.newaxis] > 0)
+    hosted_share = np.divide(worked, load, out=np.zeros_like(worked), where=load > 0)
     hosted = workload.requests[:, np.newaxis] * np.minimum(hosted_share, 1.0)
     choices = _price_choices(hosting, api, workload, worked, hosted, rate_fraction_per_year)
     replicas = _best_replicas(choices, only_grows=hosting.option.is_bought)

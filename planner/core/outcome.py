@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.core.api import ApiBill
-from planner.core.capacity import attainment_fraction, replicas_needed, worked_replicas
+from planner.core.capacity import Capacity
 from planner.core.demand import Workload
 from planner.core.finance import discount_factors, level_payment_usd, present_value_usd
 from planner.core.hosting import HostingPrices, Ledger, hosting_ledger
+from planner.core.sizing import attainment_fraction, replicas_needed, worked_replicas
 from planner.schema.options import ApiOption, HostingOption
 from planner.schema.plan import Choice
 from planner.units import TOKENS_PER_MTOK
@@ -19,15 +20,15 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Hosting:
-    """A hosting option with its prices over the horizon and the load that one replica carries."""
+    """A hosting option with its prices over the horizon and the load that so many replicas carry."""
 
     option: HostingOption
     prices: HostingPrices
-    capacity_requests_per_s: float
+    capacity: Capacity
 
-    def mean_load_replicas(self, workload: Workload) -> Array:
-        """Mean load of each month, retries included [replicas], shape (months,)."""
-        return workload.mean_load_per_s * (1 + self.option.retry_fraction) / self.capacity_requests_per_s
+    def load_per_s(self, workload: Workload) -> Array:
+        """Mean load of each month, retries included [requests/s], shape (months,)."""
+        return workload.mean_load_per_s * (1 + self.option.retry_fraction)
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Outcome:
         hosted_requests: those served in house, shape (months,).
         accepted: answers that are accepted, shape (months,).
         attainment_fraction: share of requests in hours that hold; None where nothing is hosted alone.
+        can_hold: whether any number of replicas meets the service level; where none does, a single one is priced.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Outcome:
     hosted_requests: Array
     accepted: Array
     attainment_fraction: float | None
+    can_hold: bool = True
 
     @property
     def cash_usd(self) -> Array:
@@ -108,12 +111,14 @@ class Outcome:
         return float(self.accepted @ discount_factors(rate_fraction_per_year, self.requests.size)[1:])
 
     def cost_per_mtok_usd(self, rate_fraction_per_year: float, mean_tokens: float) -> float | None:
-        """Present value of costs over that of tokens, per million [USD]; None (undefined) where there are none.
+        """Present value of costs over that of tokens, per million [USD]; None (undefined) where none are served.
 
         Args:
             rate_fraction_per_year: price of capital [fraction/year].
             mean_tokens: prompt and generated tokens of the mean request [tokens].
         """
+        if not self.can_hold:
+            return None
         discount = discount_factors(rate_fraction_per_year, self.requests.size)[1:]
         mtok = float(self.requests @ discount) * mean_tokens / TOKENS_PER_MTOK
         return _ratio(self.npv_cost_usd(rate_fraction_per_year), mtok)
@@ -161,6 +166,8 @@ def api_ledger(api: Api, requests: Array) -> Ledger:
 def hosting_outcome(hosting: Hosting, workload: Workload, attainment: float) -> Outcome:
     """Every request is served in house, by the fewest replicas that reach the attainment, and the spares.
 
+    Where no number of replicas does, no request counts as served, and a single idle replica is priced, with its spares.
+
     Args:
         hosting: the option.
         workload: requests by month, and their shape.
@@ -180,29 +187,32 @@ def hosting_outcome(hosting: Hosting, workload: Workload, attainment: float) -> 
         ... )
         >>> shape = Shape(np.array([0.5, 1.5]), np.array([0.5, 0.5]))
         >>> month = Workload(np.array([2 * 730.5 * 3600]), shape)
-        >>> outcome = hosting_outcome(priced_hosting(option, 1.0, 1, 0.0), month, 0.99)
+        >>> outcome = hosting_outcome(priced_hosting(option, Capacity.per_replica(1.0), 1, 0.0), month, 0.99)
         >>> outcome.replicas.tolist(), outcome.npv_cost_usd(0.0), outcome.success_fraction
         ([3], 2191.5, 0.8)
     """
-    option = hosting.option
-    load = hosting.mean_load_replicas(workload)
-    replicas = replicas_needed(workload.shape, load, attainment)
-    if option.is_bought:
-        replicas = np.maximum.accumulate(replicas)
-    on = replicas + option.spare_replicas
-    worked = worked_replicas(workload.shape, load, on[:, np.newaxis])[:, 0]
-    held = _share(
-        float(attainment_fraction(workload.shape, load, replicas) @ workload.requests), float(workload.requests.sum())
-    )
+    option, capacity, shape = hosting.option, hosting.capacity, workload.shape
+    load = hosting.load_per_s(workload)
+    if capacity.is_none:
+        replicas = np.ones(load.size, dtype=np.int64)
+        worked, held, served = np.zeros(load.size), np.zeros(load.size), np.zeros(load.size)
+    else:
+        replicas = replicas_needed(capacity, shape, load, attainment)
+        if option.is_bought:
+            replicas = np.maximum.accumulate(replicas)
+        on = (replicas + option.spare_replicas)[:, np.newaxis]
+        worked = worked_replicas(shape, capacity.load_replicas(load[:, np.newaxis], on), on)[:, 0]
+        held, served = attainment_fraction(capacity, shape, load, replicas), workload.requests
     return Outcome(
         name=option.name,
         kind="host",
         machines=option,
-        ledger=hosting_ledger(hosting.prices, on, worked),
+        ledger=hosting_ledger(hosting.prices, replicas + option.spare_replicas, worked),
         replicas=replicas,
         spare_replicas=option.spare_replicas,
         requests=workload.requests,
-        hosted_requests=workload.requests,
-        accepted=workload.requests * option.success_fraction,
-        attainment_fraction=held,
+        hosted_requests=served,
+        accepted=served * option.success_fraction,
+        attainment_fraction=_share(float(held @ workload.requests), float(workload.requests.sum())),
+        can_hold=not capacity.is_none,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from planner.core.api import api_bill
+from planner.core.capacity import Capacity
 from planner.core.demand import Workload
 from planner.core.hosting import hosting_prices
 from planner.core.hybrid import hybrid_outcome
@@ -60,6 +61,8 @@ class Question:
     def hybrids(self) -> list[Outcome]:
         """The best split of every pair of machine and API, also where one of the two serves everything.
 
+        Machines that miss the service level at any load have nothing to split.
+
         Raises:
             InputError: an option would need more replicas than anybody has.
         """
@@ -67,6 +70,8 @@ class Question:
             return []
         outcomes = []
         for index, hosting in enumerate(self.hosting):
+            if hosting.capacity.is_none:
+                continue
             with _naming_machines(index):
                 for api in self.api:
                     outcomes.append(hybrid_outcome(hosting, api, self.workload, self.rate_fraction_per_year))
@@ -103,16 +108,16 @@ def _naming_machines(index: int) -> Iterator[None]:
         raise InputError("capacity", f"{error.field}: {error.message}", ("hosting", index)) from error
 
 
-def priced_hosting(option: HostingOption, capacity_requests_per_s: float, months: int, changes: float) -> Hosting:
+def priced_hosting(option: HostingOption, capacity: Capacity, months: int, changes: float) -> Hosting:
     """A hosting option ready to be asked.
 
     Args:
         option: as stated.
-        capacity_requests_per_s: load that one replica carries within the service level [requests/s].
+        capacity: load that so many replicas carry within the service level.
         months: the horizon H [months].
         changes: model changes per year [changes/year].
     """
-    return Hosting(option, hosting_prices(option, months, changes), capacity_requests_per_s)
+    return Hosting(option, hosting_prices(option, months, changes), capacity)
 
 
 def priced_api(option: ApiOption, list_usd_per_request: float, months: int) -> Api:

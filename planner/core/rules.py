@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from planner.core.decide import Candidate, Decision, decide
 from planner.core.gates import all_gates, lacks_people, ruled_out_because
-from planner.core.outcome import Outcome
+from planner.core.outcome import Hosting, Outcome
 from planner.schema.options import HostingOption
 from planner.schema.plan import Gate
 from planner.schema.scenario import DecisionRule, Requirements
@@ -58,7 +58,9 @@ class Rules:
     def infeasible_because(self, outcome: Outcome) -> list[str]:
         """Why an outcome cannot be chosen; empty where it can."""
         reasons = ruled_out_because(outcome.kind, self.gates, self.requirements, outcome.machines)
-        if outcome.success_fraction == 0:
+        if not outcome.can_hold:
+            reasons.append("one idle replica already misses the service level; the costs are those of a single one")
+        elif outcome.success_fraction == 0:
             reasons.append("no request ends in an accepted answer")
         return reasons
 
@@ -84,6 +86,7 @@ class Rules:
         """Those that a break-even compares: what can be chosen, or all where a requirement leaves one side only."""
         return [candidate for candidate in candidates if candidate.is_feasible or self.a_gate_decides]
 
-    def compares_machines(self, option: HostingOption) -> bool:
-        """Whether a break-even looks at this hosting option."""
-        return self.a_gate_decides or not lacks_people(self.requirements, option)
+    def compares_machines(self, hosting: Hosting) -> bool:
+        """Whether a break-even looks at this hosting option; never where no number of its replicas would do."""
+        is_choosable = self.a_gate_decides or not lacks_people(self.requirements, hosting.option)
+        return is_choosable and not hosting.capacity.is_none

@@ -8,7 +8,7 @@ from planner.core.gates import because_of
 from planner.core.question import Question
 from planner.schema.options import ApiPrice, HostingOption, PriceSource
 from planner.schema.plan import Assumption, Gate
-from planner.schema.scenario import Scenario
+from planner.schema.scenario import Scenario, hybrid_name
 from planner.workflows.assumptions import PRICE_MAX_AGE_DAYS, price_is_stale
 from planner.workflows.question import LoadedScenario
 
@@ -30,6 +30,7 @@ def warnings_of(loaded: LoadedScenario, question: Question, gates: Sequence[Gate
         *_hosting(loaded),
         *_api(loaded),
         *_rule(loaded.scenario),
+        *_carries_nothing(loaded.scenario, question),
         *_not_split(loaded.scenario, question),
         *_doubt(),
     ]
@@ -143,6 +144,15 @@ def _api(loaded: LoadedScenario) -> Iterator[str]:
 def _rule(scenario: Scenario) -> Iterator[str]:
     if scenario.decision_rule.minimum_probability is not None:
         yield "decision_rule.minimum_probability: has no effect while no input states a doubt"
+
+
+def _carries_nothing(scenario: Scenario, question: Question) -> Iterator[str]:
+    """What is paid today for machines that carry no load is not known, since their number is not."""
+    current = None if scenario.current is None else scenario.current.option
+    for hosting in question.hosting:
+        name = hosting.option.name
+        if hosting.capacity.is_none and current in {name, *(hybrid_name(name, api.name) for api in scenario.api)}:
+            yield f"current.option: what {current} costs today is not known: an idle {name} misses the service level"
 
 
 def _not_split(scenario: Scenario, question: Question) -> Iterator[str]:

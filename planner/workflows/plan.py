@@ -83,7 +83,7 @@ def _plan(loaded: LoadedScenario, progress: Progress) -> Plan:
         verdict=_verdict(loaded, decision, risk, decide_again_on(scenario.as_of, assumptions)),
         gates=list(rules.gates),
         options=options,
-        current=_current(scenario, options),
+        current=_current(scenario, [each for each, of in zip(options, outcomes, strict=True) if of.can_hold]),
         break_even=break_even(question, scan, api_price_change(question, rules)),
         curves=None if scan is None else cost_curves(scan, all_option_names(loaded), rate, months),
         risk=risk,
@@ -167,7 +167,7 @@ def _current(scenario: Scenario, options: Sequence[Option]) -> CurrentCost | Non
     for option in options:
         if option.name == current.option:
             return CurrentCost(option=option.name, monthly_cost_usd=option.monthly_cost_usd.mean)
-    return None  # a hybrid whose best split leaves one side without requests
+    return None  # a hybrid whose best split leaves one side without requests, or machines that carry no load
 
 
 def _risk(outcomes: Sequence[Outcome], candidates: Sequence[Candidate], rate_fraction_per_year: float) -> Risk:

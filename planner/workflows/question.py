@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from planner.core import demand
 from planner.core.api import TokenPrices, request_usd
+from planner.core.capacity import Capacity
 from planner.core.demand import Shape, Workload
 from planner.core.question import Question, priced_api, priced_hosting
 from planner.core.requests import RequestSample, lognormal_lengths
@@ -119,7 +120,7 @@ def ask(loaded: LoadedScenario) -> tuple[Question, RequestSample]:
     question = Question(
         workload=workload,
         hosting=tuple(
-            priced_hosting(option, option.capacity.requests_per_s, months, changes)
+            priced_hosting(option, Capacity.per_replica(option.capacity.requests_per_s), months, changes)
             for option in scenario.hosting
             if option.capacity is not None
         ),

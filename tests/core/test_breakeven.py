@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from planner.core.breakeven import VolumeScan, hosting_advantage_usd
 from planner.core.breakeven import api_price_change as api_price_change_by
 from planner.core.breakeven import scan_volumes as scan_volumes_by
-from planner.core.capacity import MOST_REPLICAS
+from planner.core.capacity import MOST_REPLICAS, Capacity
 from planner.core.demand import Shape, Workload, bursty, diurnal, growth_factors, steady
 from planner.core.question import Question, priced_api, priced_hosting
 from planner.core.rules import Rules
@@ -54,7 +54,7 @@ def question(
         workload=Workload(
             now * growth_factors(growth, 1, months), shape or steady(), growth_factors(growth, 1, months)
         ),
-        hosting=(priced_hosting(hosting, requests_per_s, months, 0.0),),
+        hosting=(priced_hosting(hosting, Capacity.per_replica(requests_per_s), months, 0.0),),
         api=(priced_api(option, usd_per_request, months),),
         list_usd_per_request=(usd_per_request,),
         attainment_fraction=0.99,
@@ -115,6 +115,15 @@ def test_whole_replicas_make_several_intervals() -> None:
     in_full_replicas = np.array(intervals) / REQUESTS_PER_REPLICA_MONTH
     expected = [(1.96, 2.0), (2.76, 3.0), (3.56, 4.0), (4.36, 5.0), (5.16, math.inf)]
     np.testing.assert_allclose(in_full_replicas, expected, rtol=1e-5)
+
+
+def test_intervals_of_replicas_that_share_a_queue() -> None:
+    # Two carry 2.5, three 3.75, four 5. Hosting is cheaper above 0.36 + 0.8 k as before: 1.16 > 1, 1.96 < 2.5,
+    # 2.76 < 3.75, and 3.56 < 3.75, from where on every step begins in the black.
+    of = in_replicas(0.45, 1.25)
+    pooled = replace(of.hosting[0], capacity=Capacity.known_at([1, 2], [1.0, 2.5]))
+    in_full_replicas = np.array(found(replace(of, hosting=(pooled,)))) / REQUESTS_PER_REPLICA_MONTH
+    np.testing.assert_allclose(in_full_replicas, [(1.96, 2.5), (2.76, math.inf)], rtol=1e-5)
 
 
 @pytest.mark.parametrize(

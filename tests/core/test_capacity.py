@@ -1,108 +1,94 @@
-"""Sizing against brute force over hours."""
+"""What so many replicas carry, and how many a load needs: two sides of one curve."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.core.capacity import MOST_REPLICAS, attainment_fraction, replicas_needed, worked_replicas
-from planner.core.demand import Shape, bursty, diurnal, steady
+from planner.core.capacity import MOST_REPLICAS, Capacity
 from planner.errors import InputError
 
-# Hours with whole loads over whole capacities, so that the test decides "at most" without rounding.
-WHOLE_HOURS = st.lists(st.integers(0, 40), min_size=1, max_size=24).filter(any)
-
-
-def shape_of(loads: list[int]) -> Shape:
-    """Equal hours with these loads, over their mean."""
-    mean = sum(loads) / len(loads)
-    return Shape(np.array(loads) / mean, np.full(len(loads), 1 / len(loads)))
-
-
-def requests_in_hours_that_hold(loads: list[int], capacity: int) -> int:
-    return sum(load for load in loads if load <= capacity)
-
-
-def fewest(loads: list[int], load_per_replica: int, attainment_percent: int) -> int:
-    replicas = 0
-    while requests_in_hours_that_hold(loads, replicas * load_per_replica) * 100 < attainment_percent * sum(loads):
-        replicas += 1
-    return replicas
-
-
-@given(WHOLE_HOURS, st.integers(1, 10), st.integers(1, 100))
-def test_fewest_replicas_against_brute_force(loads: list[int], per_replica: int, attainment_percent: int) -> None:
-    mean_load = np.array([sum(loads) / len(loads) / per_replica])
-    found = replicas_needed(shape_of(loads), mean_load, attainment_percent / 100)
-    assert found.tolist() == [fewest(loads, per_replica, attainment_percent)]
-
-
-@given(WHOLE_HOURS, st.integers(1, 10), st.lists(st.integers(0, 12), min_size=1, max_size=4))
-def test_attainment_and_work_against_a_loop(loads: list[int], per_replica: int, counts: list[int]) -> None:
-    shape, mean_load = shape_of(loads), sum(loads) / len(loads) / per_replica
-    months = np.full(len(counts), mean_load)
-    held = [requests_in_hours_that_hold(loads, count * per_replica) / sum(loads) for count in counts]
-    np.testing.assert_allclose(attainment_fraction(shape, months, np.array(counts)), held, atol=1e-9)
-
-    worked = [sum(min(load / per_replica, count) for load in loads) / len(loads) for count in counts]
-    found = worked_replicas(shape, np.array([mean_load]), np.array(counts))
-    np.testing.assert_allclose(found, [worked], rtol=1e-9, atol=1e-12)
-
-
-@given(WHOLE_HOURS, st.lists(st.floats(0.0, 30.0), min_size=1, max_size=4))
-def test_work_in_months_of_different_load(loads: list[int], mean_loads: list[float]) -> None:
-    shape, counts = shape_of(loads), np.arange(6)
-    found = worked_replicas(shape, np.array(mean_loads), counts)
-    for month, mean_load in enumerate(mean_loads):
-        hours = [load / (sum(loads) / len(loads)) * mean_load for load in loads]
-        expected = [sum(min(hour, count) for hour in hours) / len(hours) for count in counts]
-        np.testing.assert_allclose(found[month], expected, rtol=1e-9, atol=1e-12)
-
-
-def test_work_with_a_count_for_each_month() -> None:
-    # Hours at half and at one and a half times the mean; means of 2 and 4, so loads of 1 and 3, then of 2 and 6.
-    shape = Shape(np.array([1.5, 0.5]), np.array([0.5, 0.5]))
-    found = worked_replicas(shape, np.array([2.0, 4.0]), np.array([[2], [5]]))
-    assert found.tolist() == [[1.5], [3.5]]
+# What 1, 2, … replicas carry, each adding something to those before.
+STEPS_PER_S = st.lists(st.floats(0.01, 100.0), min_size=1, max_size=16)
 
 
 @pytest.mark.parametrize(
-    ("load", "expected"),
-    [(0.0, 0), (1e-300, 1), (0.999, 1), (1.0, 1), (1.0 + 1e-12, 1), (1.0 + 1e-6, 2), (10.000000000002, 10), (3.0, 3)],
+    ("replicas", "requests_per_s"),
+    # Known at 1, 2, 4 and 8: halfway from 9 to 20 at 3, a quarter of the way from 20 to 44 at 5. Beyond 8, the 5.5 of
+    # each of eight.
+    [(0, 0.0), (1, 4.0), (2, 9.0), (3, 14.5), (4, 20.0), (5, 26.0), (8, 44.0), (9, 49.5), (16, 88.0)],
 )
-def test_a_load_exactly_on_capacity_fits(load: float, expected: int) -> None:
-    assert replicas_needed(steady(), np.array([load]), 1.0).tolist() == [expected]
-    # What was sized to hold is also counted as holding.
-    assert attainment_fraction(steady(), np.array([load]), np.array([expected])).tolist() == [1.0]
+def test_known_counts_are_kept_and_others_lie_between(replicas: int, requests_per_s: float) -> None:
+    capacity = Capacity.known_at([1, 2, 4, 8], [4.0, 9.0, 20.0, 44.0])
+    assert capacity.of(np.array(replicas)) == pytest.approx(requests_per_s)
+    assert capacity.replicas_for(np.array(requests_per_s)) == replicas
+    assert capacity.replicas_for(np.array(requests_per_s + 0.001)) == replicas + 1
 
 
-def test_no_load_needs_no_replica_and_holds() -> None:
-    shape = bursty(10.0, 0.1)
-    assert replicas_needed(shape, np.zeros(2), 0.99).tolist() == [0, 0]
-    assert attainment_fraction(shape, np.zeros(1), np.zeros(1, dtype=np.int64))[0] == pytest.approx(1.0)
-    assert worked_replicas(shape, np.zeros(1), np.array([0, 3])).tolist() == [[0.0, 0.0]]
+def test_stated_capacity_is_a_multiple_of_one() -> None:
+    capacity = Capacity.per_replica(0.1)
+    assert capacity.of(np.array([0, 1, 3, 1000])).tolist() == [0.0, 0.1, 3 * 0.1, 1000 * 0.1]
+    assert capacity.each(np.array([0, 1, 3, 1000])).tolist() == [0.1] * 4
 
 
-def test_full_attainment_is_sized_for_the_busiest_hour() -> None:
-    assert replicas_needed(diurnal(2.0), np.array([5.0, 7.25]), 1.0).tolist() == [10, 15]
+def test_counts_and_loads_of_any_shape() -> None:
+    capacity = Capacity.known_at([1, 2], [4.0, 10.0])
+    assert capacity.of(np.array([[0, 1], [2, 4]])).tolist() == [[0.0, 4.0], [10.0, 20.0]]
+    assert capacity.replicas_for(np.array([[0.0, 3.0], [5.0, 15.5]])).tolist() == [[0, 1], [2, 4]]
+    assert capacity.load_replicas(np.array([[6.0], [9.0]]), np.array([1, 2])).tolist() == [[1.5, 1.2], [2.25, 1.8]]
+    assert capacity.replicas_for(np.empty((0, 2))).shape == (0, 2)
+
+
+@given(STEPS_PER_S, st.integers(0, 40))
+def test_the_load_that_replicas_carry_needs_them_all(steps: list[float], replicas: int) -> None:
+    capacity = Capacity.known_at(range(1, len(steps) + 1), np.cumsum(steps))
+    assert capacity.replicas_for(capacity.of(np.array(replicas))) == replicas
+
+
+@given(STEPS_PER_S, st.floats(0.0, 99.0))
+def test_fewest_replicas_carry_a_load_and_one_less_does_not(steps: list[float], load: float) -> None:
+    capacity = Capacity.known_at(range(1, len(steps) + 1), np.cumsum(steps))
+    needed = int(capacity.replicas_for(np.array(load)))
+    assert capacity.of(np.array(needed)) >= load * (1 - 1e-8)
+    assert needed == 0 or capacity.of(np.array(needed - 1)) < load
+
+
+def test_more_replicas_never_carry_less() -> None:
+    # Two that are said to carry 4.9 carry the 5 of one, with the other idle; a load above needs a third.
+    capacity = Capacity.known_at([1, 2, 3], [5.0, 4.9, 12.0])
+    assert capacity.of(np.array([1, 2, 3])).tolist() == [5.0, 5.0, 12.0]
+    assert capacity.replicas_for(np.array([5.0, 5.1])).tolist() == [1, 3]
+
+
+def test_where_an_idle_replica_misses_no_number_helps() -> None:
+    capacity = Capacity.known_at([1, 2, 4], [0.0, 0.0, 0.0])
+    assert capacity.is_none
+    assert not Capacity.per_replica(1e-9).is_none
+    assert capacity.of(np.array([0, 1, 100])).tolist() == [0.0, 0.0, 0.0]
+    assert capacity.replicas_for(np.zeros(1)).tolist() == [0]
+    with pytest.raises(InputError, match="replicas: no number of them carries a load"):
+        capacity.replicas_for(np.array([1e-9]))
 
 
 @pytest.mark.parametrize(
-    ("attainment", "expected"),
-    # A tenth of the hours at 5 times the mean hold half of the requests; the others are at 5/9 of the mean.
-    [(0.51, 10), (0.5, 2), (0.01, 2), (1.0, 10)],
+    ("replicas", "requests_per_s"),
+    [([], []), ([2, 4], [1.0, 2.0]), ([1, 1], [1.0, 2.0]), ([1, 2], [0.0, 1.0]), ([1], [-1.0]), ([1], [np.nan])],
+    ids=["none", "not from 1", "twice", "only two carry", "negative", "not a number"],
 )
-def test_bursts_that_may_be_missed_are_not_paid_for(attainment: float, expected: int) -> None:
-    assert replicas_needed(bursty(5.0, 0.1), np.array([2.0]), attainment).tolist() == [expected]
+def test_what_is_no_capacity_is_refused(replicas: list[int], requests_per_s: list[float]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        Capacity.known_at(replicas, requests_per_s)
 
 
 @pytest.mark.parametrize("load", [-1.0, np.nan, np.inf])
 def test_impossible_loads_are_refused(load: float) -> None:
-    with pytest.raises(InputError, match="mean_load_replicas: the load is no finite number"):
-        replicas_needed(steady(), np.array([1.0, load]), 0.99)
+    with pytest.raises(InputError, match="load_per_s: the load is no finite number"):
+        Capacity.per_replica(1.0).replicas_for(np.array([1.0, load]))
 
 
 def test_too_many_replicas_are_refused() -> None:
-    assert replicas_needed(steady(), np.array([float(MOST_REPLICAS)]), 0.99).tolist() == [MOST_REPLICAS]
-    with pytest.raises(InputError, match=f"replicas: 10,001 would be needed, and {MOST_REPLICAS:,} are the most"):
-        replicas_needed(steady(), np.array([MOST_REPLICAS + 1.0]), 0.99)
+    # Four carry 10, so 10,000 carry 25,000.
+    capacity = Capacity.known_at([1, 4], [2.0, 10.0])
+    assert capacity.replicas_for(np.array([25_000.0])).tolist() == [MOST_REPLICAS]
+    with pytest.raises(InputError, match="replicas: 10,001 would be needed, and 10,000 are the most"):
+        capacity.replicas_for(np.array([25_002.0]))

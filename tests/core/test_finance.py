@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from planner.core.capacity import Capacity
 from planner.core.demand import Workload, growth_factors, steady
 from planner.core.finance import discount_factors, level_payment_usd, present_value_usd
 from planner.core.outcome import hosting_outcome
@@ -34,7 +35,7 @@ def test_a_purchase_costs_what_capital_recovery_says(price: float, residual: flo
         residual_fraction=residual,
     )
     workload = Workload(np.full(months, 1_000.0), steady())
-    outcome = hosting_outcome(priced_hosting(option, 1.0, months, 0.0), workload, 0.99)
+    outcome = hosting_outcome(priced_hosting(option, Capacity.per_replica(1.0), months, 0.0), workload, 0.99)
     monthly_rate = (1 + rate) ** (1 / 12) - 1
     crf = capital_recovery_factor(monthly_rate, months)
     expected = price * (1 - residual) * crf + price * residual * monthly_rate
@@ -118,7 +119,7 @@ def test_a_purchase_at_the_start_of_a_month_is_discounted_from_there(month: int,
         residual_fraction=0.0,
     )
     workload = Workload(np.array([0.0] * (month - 1) + [1_000.0]), steady())
-    outcome = hosting_outcome(priced_hosting(option, 1.0, month, 0.0), workload, 0.99)
+    outcome = hosting_outcome(priced_hosting(option, Capacity.per_replica(1.0), month, 0.0), workload, 0.99)
     assert outcome.npv_cost_usd(rate) == pytest.approx(1_000 * (1 + rate) ** (-(month - 1) / 12), rel=1e-12)
 
 
@@ -133,5 +134,5 @@ def test_a_purchase_pays_the_price_of_its_month(month: int, factor: float) -> No
         price_change_fraction_per_year={"purchase": 0.21},
     )
     workload = Workload(np.array([0.0] * (month - 1) + [1_000.0]), steady())
-    outcome = hosting_outcome(priced_hosting(option, 1.0, month, 0.0), workload, 0.99)
+    outcome = hosting_outcome(priced_hosting(option, Capacity.per_replica(1.0), month, 0.0), workload, 0.99)
     assert outcome.npv_cost_usd(0.0) == pytest.approx(1_000 * factor, rel=1e-12)

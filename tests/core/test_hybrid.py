@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.core.capacity import Capacity
 from planner.core.demand import Shape, Workload
 from planner.core.hybrid import hybrid_outcome
 from planner.core.outcome import Outcome
 from planner.core.question import priced_api, priced_hosting
 from planner.schema.options import ApiOption, HostingOption
 
-REQUESTS_PER_REPLICA_MONTH = 2_629_800.0  # one per second for 730.5 hours
+REQUESTS_PER_MONTH = 2_629_800.0  # one per second for 730.5 hours
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Case:
     """A small question whose hybrid can be found by trying everything."""
 
     loads: tuple[float, ...]
-    """Mean load of each month, in replicas and before retries."""
+    """Mean load of each month, before retries [requests/s]."""
     hours: tuple[int, ...]
     """Load of each hour, in any unit."""
     hosting: HostingOption
@@ -31,15 +32,22 @@ class Case:
     usd_per_request: float
     model_changes_per_year: float = 0.0
     rate: float = 0.0
+    carried: tuple[float, ...] = (1.0,)
+    """Load that 1, 2, … replicas carry; more do in proportion to the last [requests/s]."""
+
+    def carried_by(self, replicas: int) -> float:
+        last = len(self.carried)
+        return (0.0, *self.carried)[replicas] if replicas <= last else replicas * self.carried[-1] / last
 
 
 def solved(case: Case) -> Outcome:
     months = len(case.loads)
     relative = np.array(case.hours) / np.mean(case.hours)
     shape = Shape(relative, np.full(relative.size, 1 / relative.size))
-    hosting = priced_hosting(case.hosting, 1.0, months, case.model_changes_per_year)
+    capacity = Capacity.known_at(range(1, len(case.carried) + 1), case.carried)
+    hosting = priced_hosting(case.hosting, capacity, months, case.model_changes_per_year)
     api = priced_api(case.api, case.usd_per_request, months)
-    workload = Workload(np.array(case.loads) * REQUESTS_PER_REPLICA_MONTH, shape)
+    workload = Workload(np.array(case.loads) * REQUESTS_PER_MONTH, shape)
     return hybrid_outcome(hosting, api, workload, case.rate)
 
 
@@ -55,10 +63,11 @@ def priced(case: Case, path: tuple[int, ...]) -> tuple[float, float, float]:
         api_usd = 0.0
         for hour in case.hours:
             # Each kind of hour stands for an equal part of the month's 730.5 hours.
-            requests = case.loads[month] * hour / sum(case.hours) * REQUESTS_PER_REPLICA_MONTH
+            requests = case.loads[month] * hour / sum(case.hours) * REQUESTS_PER_MONTH
             load = case.loads[month] * hour / (sum(case.hours) / len(case.hours)) * (1 + hosting.retry_fraction)
-            busy = min(load, replicas)
-            hosted = requests * (busy / load if load else 1.0)
+            carried = min(load, case.carried_by(replicas))
+            busy = replicas * carried / case.carried_by(replicas) if replicas else 0.0
+            hosted = requests * (carried / load if load else 1.0)
             hosted_in_all += hosted
             api_usd += (requests - hosted) * case.usd_per_request * (1 + api.retry_fraction)
             accepted += (hosted * hosting.success_fraction + (requests - hosted) * api.success_fraction) * later
@@ -76,7 +85,7 @@ def priced(case: Case, path: tuple[int, ...]) -> tuple[float, float, float]:
         else:
             rent = (hosting.usd_per_gpu_hour or 0.0) * hosting.gpus_per_replica * 730.5
             cost += replicas * rent * (1 + change.rent) ** years * later
-    return cost, accepted, hosted_in_all / (sum(case.loads) * REQUESTS_PER_REPLICA_MONTH)
+    return cost, accepted, hosted_in_all / (sum(case.loads) * REQUESTS_PER_MONTH)
 
 
 def owned_usd(hosting: HostingOption, month: int, months: int, rate: float) -> float:
@@ -100,7 +109,9 @@ def owned_usd(hosting: HostingOption, month: int, months: int, rate: float) -> f
 
 def all_paths(case: Case) -> Iterator[tuple[int, ...]]:
     peak = max(case.hours) / (sum(case.hours) / len(case.hours)) * (1 + case.hosting.retry_fraction)
-    most = int(np.ceil(max(case.loads) * peak))
+    most = 0
+    while case.carried_by(most) < max(case.loads) * peak:
+        most += 1
     for path in itertools.product(range(most + 1), repeat=len(case.loads)):
         if not case.hosting.is_bought or list(path) == sorted(path):
             yield path
@@ -170,6 +181,7 @@ def cases(draw: st.DrawFn, tenure: str) -> Case:
         usd_per_request=draw(st.floats(0.0006, 0.004)),
         model_changes_per_year=draw(st.sampled_from([0.0, 4.0])),
         rate=draw(st.sampled_from([0.0, 0.1, 0.5])),
+        carried=draw(st.sampled_from([(1.0,), (1.0, 2.3, 3.9), (0.8, 2.4), (1.0, 1.5), (1.0, 1.0, 3.0)])),
     )
 
 

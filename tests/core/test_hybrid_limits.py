@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.core.capacity import MOST_REPLICAS
+from planner.core.capacity import MOST_REPLICAS, Capacity
 from planner.core.demand import Shape, Workload, bursty, diurnal, observed, steady
 from planner.core.hybrid import hybrid_outcome
 from planner.core.outcome import Outcome
@@ -36,7 +36,7 @@ def hybrid(
     option = ApiOption(name="api", price={"input_usd_per_mtok": 1.0, "output_usd_per_mtok": 1.0}, **api)
     months = len(loads)
     return hybrid_outcome(
-        priced_hosting(hosting or rented(), 1.0, months, 0.0),
+        priced_hosting(hosting or rented(), Capacity.per_replica(1.0), months, 0.0),
         priced_api(option, usd_per_full_replica / REQUESTS_PER_REPLICA_MONTH, months),
         Workload(np.array(loads) * REQUESTS_PER_REPLICA_MONTH, shape),
         0.0,

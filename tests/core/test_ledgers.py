@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from planner.core.api import TieredPrice, TokenPrices, request_usd
+from planner.core.capacity import Capacity
 from planner.core.demand import Shape, Workload, bursty, steady
 from planner.core.outcome import Outcome
 from planner.core.question import Question, priced_api, priced_hosting
@@ -36,7 +37,7 @@ def outcome_of(
     """The option alone, with a capacity of one request per second and replica."""
     question = Question(
         workload=Workload(np.array(requests), shape or steady()),
-        hosting=(priced_hosting(option, 1.0, len(requests), model_changes_per_year),),
+        hosting=(priced_hosting(option, Capacity.per_replica(1.0), len(requests), model_changes_per_year),),
         api=(),
         list_usd_per_request=(),
         attainment_fraction=attainment,

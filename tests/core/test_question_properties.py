@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from planner.core.breakeven import api_price_change, hosting_advantage_usd, scan_volumes
+from planner.core.capacity import Capacity
 from planner.core.decide import Decision
 from planner.core.demand import Shape, Workload, bursty, diurnal, growth_factors, steady
 from planner.core.outcome import Outcome
@@ -41,14 +42,17 @@ class Terms:
     months: int
     rate: float
     attainment: float
+    carried: tuple[float, ...] = (1.0,)
+    """Load that 1, 2, … replicas carry; more do in proportion to the last [requests/s]."""
 
     def question(self, api_factor: float = 1.0) -> Question:
         hosting, api = HostingOption(**self.hosting), ApiOption(**self.api)
+        capacity = Capacity.known_at(range(1, len(self.carried) + 1), self.carried)
         usd = self.usd_per_request * api_factor
         growth = growth_factors(self.growth, 1, self.months)
         return Question(
             workload=Workload(self.requests * growth, self.shape, growth),
-            hosting=(priced_hosting(hosting, 1.0, self.months, 2.0),),
+            hosting=(priced_hosting(hosting, capacity, self.months, 2.0),),
             api=(priced_api(api, usd, self.months),),
             list_usd_per_request=(usd,),
             attainment_fraction=self.attainment,
@@ -111,6 +115,7 @@ def terms(draw: st.DrawFn) -> Terms:
         months=draw(st.integers(1, 4)),
         rate=draw(st.sampled_from([0.0, 0.08])),
         attainment=draw(st.sampled_from([0.5, 0.99, 1.0])),
+        carried=draw(st.sampled_from([(1.0,), (0.8, 2.0, 3.3), (1.0, 1.0, 2.5)])),
     )
 
 
