@@ -9,6 +9,7 @@ from planner.engines.emulator.server import OnReady, serve
 from planner.errors import UsageError
 from planner.schema.profile import Profile
 from planner.store.documents import load_document
+from planner.store.files import refuse_to_overwrite
 from planner.store.lines import writing_lines
 from planner.store.validate import read_model
 
@@ -46,7 +47,10 @@ def emulate(
         raise UsageError(f"--port {port}: must be from 0 to {_LAST_PORT}")
     profile = read_model(load_document(path), Profile, "profile")
     with contextlib.ExitStack() as stack:
-        write = None if record is None else stack.enter_context(writing_lines(record))
+        write = None
+        if record is not None:
+            refuse_to_overwrite(path, record, "--record")
+            write = stack.enter_context(writing_lines(record))
         runner = stack.enter_context(asyncio.Runner(loop_factory=_loop_factory()))
         runner.run(serve(profile, host, port, seed=seed, record=write, on_ready=on_ready, on_end=on_end, warn=warn))
 

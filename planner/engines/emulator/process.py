@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
+from typing import IO
 
 import planner
 from planner.errors import EnvironmentLackingError
@@ -49,7 +50,7 @@ def emulating(
         ) as process,
     ):
         try:
-            yield _url(process, errors.fileno(), timeout_s)
+            yield _url(process, errors, timeout_s)
         finally:
             process.terminate()
             try:
@@ -58,7 +59,7 @@ def emulating(
                 process.kill()
 
 
-def _url(process: "subprocess.Popen[bytes]", errors: int, timeout_s: float) -> str:
+def _url(process: "subprocess.Popen[bytes]", errors: IO[bytes], timeout_s: float) -> str:
     """The line that the server prints once it is ready; without one it is not."""
     assert process.stdout is not None  # noqa: S101  # it is a pipe
     deadline = Timer(timeout_s, process.kill)
@@ -70,5 +71,6 @@ def _url(process: "subprocess.Popen[bytes]", errors: int, timeout_s: float) -> s
     if line:
         return line
     process.wait()
-    told = os.pread(errors, os.fstat(errors).st_size, 0).decode("utf-8", "replace")[-_TAIL_CHARACTERS:].strip()
+    errors.seek(0)
+    told = errors.read().decode("utf-8", "replace")[-_TAIL_CHARACTERS:].strip()
     raise EnvironmentLackingError(f"the emulator did not start: {told or f'silent for {timeout_s:g} s'}")

@@ -75,11 +75,13 @@ async def serve(
         await runner.setup()
         await _listen(runner, host, port)
         on_ready(_url(runner), service.model)
-        await service.ended
+        try:
+            await service.ended
+        finally:
+            on_end(service.metrics.lateness())
     finally:
         await runner.cleanup()
         service.stop()
-        on_end(service.metrics.lateness())
 
 
 def make_app(service: Service) -> web.Application:
@@ -139,7 +141,7 @@ async def _answer(
     request_id = request.headers.get("X-Request-Id") or uuid.uuid4().hex
     envelope = Envelope(wire, request_id, service.model, demand)
     if not ask.stream:
-        await service.generate(request_id, demand, received_s, lambda: None)
+        await service.generate(request_id, demand, received_s, lambda: True)
         return web.json_response(envelope.whole(service.vocabulary.text(demand)))
     is_chunked = request.version >= HttpVersion11
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
@@ -150,9 +152,16 @@ async def _answer(
     if transport is None:  # the client has gone already
         return response
     events = EventStream(envelope, service.vocabulary, ask.stream_options or StreamOptions(), is_chunked)
+
+    def send() -> bool:
+        if transport.is_closing():  # the client has just gone, and the handler is about to be told
+            return False
+        transport.write(events.next())
+        return True
+
     # Written past aiohttp, with the framing done by the events: waking a coroutine for every token of every stream
     # would cost more than everything else. What a slow reader leaves in the buffer is bounded by its answer's length.
-    await service.generate(request_id, demand, received_s, lambda: transport.write(events.next()))
+    await service.generate(request_id, demand, received_s, send)
     await response.write_eof()
     return response
 

@@ -10,6 +10,7 @@ from planner.engines.emulator.answers import Vocabulary
 from planner.engines.emulator.bodies import Demand, RequestRefusedError
 from planner.engines.emulator.clock import EngineThread, Job, Step
 from planner.engines.emulator.metrics import Metrics
+from planner.errors import PlannerError
 from planner.schema.profile import Profile
 
 MOST_REQUESTS = 4096
@@ -77,20 +78,20 @@ class Service:
         if self._outstanding >= MOST_REQUESTS:
             raise RequestRefusedError(503, f"{MOST_REQUESTS} requests are running or waiting; try again later")
 
-    async def generate(self, request_id: str, demand: Demand, received_s: float, send: Callable[[], None]) -> None:
+    async def generate(self, request_id: str, demand: Demand, received_s: float, send: Callable[[], bool]) -> None:
         """Has the tokens of a request generated.
 
         Args:
             request_id: for the record.
             demand: what is asked for.
             received_s: when the request came in (time.monotonic) [s].
-            send: sends the next token to the client; called once per token.
+            send: sends the next token to the client, and tells whether it could; called once per token.
         """
         sent_s: list[float] = []
 
         def emit() -> None:
-            send()
-            sent_s.append(time.monotonic())
+            if send():
+                sent_s.append(time.monotonic())
 
         job = Job(demand.prompt_tokens, demand.output_tokens, emit, asyncio.get_running_loop().create_future())
         self._outstanding += 1
@@ -102,18 +103,25 @@ class Service:
         finally:
             if outcome == "aborted":
                 self._engine.abort(job)
-            if self._record is not None:
-                self._record(
-                    {
-                        "request_id": request_id,
-                        "received_monotonic_s": received_s,
-                        "joined_monotonic_s": job.joined_s,
-                        "token_monotonic_s": sent_s,
-                        "prompt_tokens": demand.prompt_tokens,
-                        "output_tokens": len(sent_s),
-                        "outcome": outcome,
-                    }
-                )
+            self._note(
+                {
+                    "request_id": request_id,
+                    "received_monotonic_s": received_s,
+                    "joined_monotonic_s": job.joined_s,
+                    "token_monotonic_s": sent_s,
+                    "prompt_tokens": demand.prompt_tokens,
+                    "output_tokens": len(sent_s),
+                    "outcome": outcome,
+                }
+            )
+
+    def _note(self, line: Mapping[str, Any]) -> None:
+        if self._record is None:
+            return
+        try:
+            self._record(line)
+        except PlannerError as error:  # a full disk ends the service; a record with gaps would mislead
+            self._fail(error)
 
     def _deliver(self, step: Step) -> None:
         for job in step.emitted:
