@@ -7,11 +7,9 @@ from pathlib import Path
 
 from planner.engines.emulator.server import OnReady, serve
 from planner.errors import UsageError
-from planner.schema.profile import Profile
-from planner.store.documents import load_document
 from planner.store.files import refuse_to_overwrite
 from planner.store.lines import writing_lines
-from planner.store.validate import read_model
+from planner.store.profiles import read_profile
 
 _LAST_PORT = 65535
 
@@ -45,7 +43,7 @@ def emulate(
     """
     if not 0 <= port <= _LAST_PORT:
         raise UsageError(f"--port {port}: must be from 0 to {_LAST_PORT}")
-    profile = read_model(load_document(path), Profile, "profile")
+    profile = read_profile(path)
     with contextlib.ExitStack() as stack:
         write = None
         if record is not None:

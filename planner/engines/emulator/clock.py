@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Event, Thread
 from typing import NamedTuple
 
@@ -29,7 +29,8 @@ class Job:
         output_tokens: tokens to generate [tokens].
         emit: sends one more token to the client; called by the event loop.
         done: set once the last token has been sent.
-        arrived_s: when it was handed to the engine (time.monotonic) [s].
+        received_s: when the server got it (time.monotonic) [s].
+        arrived_s: when it may join the engine's queue; not long before now, or later [s].
         joined_s: planned start of the first step that served it [s]; None before.
         is_abandoned: whether nobody waits for the answer any more.
         slot: its place in the scheduler while it is there; the engine's thread alone uses it.
@@ -39,7 +40,8 @@ class Job:
     output_tokens: int
     emit: Callable[[], None]
     done: asyncio.Future[None]
-    arrived_s: float = field(default_factory=time.monotonic)
+    received_s: float
+    arrived_s: float
     joined_s: float | None = None
     is_abandoned: bool = False
     slot: int | None = None
@@ -112,7 +114,7 @@ class EngineThread:
         self._thread.join()
 
     def submit(self, job: Job) -> None:
-        """A request joins at the next step boundary, or at once where the engine is idle."""
+        """A request joins at the first step boundary after its arrival, or at once where the engine is idle."""
         self._arrivals.append(job)
         self._wake.set()
 
@@ -187,6 +189,7 @@ class EngineThread:
             self._wake.clear()
         if self._arrivals:
             self._boundary_s = max(self._boundary_s, self._arrivals[0].arrived_s)
+            self._sleep_until(self._boundary_s)
 
     def _sleep_until(self, due_s: float) -> None:
         while (left_s := due_s - time.monotonic()) > 0 and not self._stop.is_set():

@@ -92,13 +92,13 @@ class Metrics(Collector):
             before_s = self._last_token_s.get(job)
             if before_s is None:
                 prompt_tokens += job.prompt_tokens
-                self._first_token_s.observe(now_s - job.arrived_s)
+                self._first_token_s.observe(now_s - job.received_s)
             else:
                 self._inter_token_s.observe(now_s - before_s)
             self._last_token_s[job] = now_s
         for job in step.finished:
             self._finished["length"] += 1
-            self._e2e_s.observe(now_s - job.arrived_s)
+            self._e2e_s.observe(now_s - job.received_s)
             self._queue_s.observe(max(0.0, (job.joined_s or job.arrived_s) - job.arrived_s))
         self._finished["abort"] += len(step.aborted)
         for job in (*step.finished, *step.aborted):
@@ -154,10 +154,14 @@ class Metrics(Collector):
             finished.add_metric([*self._labels.values(), reason], count)
         yield finished
         for name, documentation, histogram in (
-            ("vllm:time_to_first_token_seconds", "From arrival to the first token.", self._first_token_s),
+            ("vllm:time_to_first_token_seconds", "From receipt to the first token.", self._first_token_s),
             ("vllm:inter_token_latency_seconds", "Between successive tokens of a request.", self._inter_token_s),
-            ("vllm:e2e_request_latency_seconds", "From arrival to the last token.", self._e2e_s),
-            ("vllm:request_queue_time_seconds", "From arrival to the first step that serves it.", self._queue_s),
+            ("vllm:e2e_request_latency_seconds", "From receipt to the last token.", self._e2e_s),
+            (
+                "vllm:request_queue_time_seconds",
+                "From joining the queue to the first step that serves it.",
+                self._queue_s,
+            ),
             ("vllm:iteration_tokens_total", "Tokens of a step, prompts and output.", self._step_tokens),
             (
                 "planner_emulator_lateness_seconds",

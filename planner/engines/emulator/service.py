@@ -38,6 +38,7 @@ class Service:
         self.metrics = Metrics(self.model, profile.limits)
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Set once the service is to end; holds the error where the engine has failed."""
+        self._overhead_s = profile.request_overhead_s
         self._record = record
         self._warn = warn
         self._has_warned = False
@@ -93,7 +94,10 @@ class Service:
             if send():
                 sent_s.append(time.monotonic())
 
-        job = Job(demand.prompt_tokens, demand.output_tokens, emit, asyncio.get_running_loop().create_future())
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # The time that this server itself took so far is part of what the profile's server takes.
+        arrived_s = max(time.monotonic(), received_s + self._overhead_s)
+        job = Job(demand.prompt_tokens, demand.output_tokens, emit, done, received_s, arrived_s)
         self._outstanding += 1
         self._engine.submit(job)
         outcome = "aborted"

@@ -74,9 +74,10 @@ class Client:
 def write_profile(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Writes a profile with other step times or limits."""
 
-    def write(step_time_s: Mapping[str, float] | None = None, **limits: int) -> Path:
+    def write(step_time_s: Mapping[str, float] | None = None, request_overhead_s: float = 0.0, **limits: int) -> Path:
         path = tmp_path_factory.mktemp("profile") / "p.json"
         data = {**PROFILE, "step_time_s": step_time_s or PROFILE["step_time_s"]}
+        data["request_overhead_s"] = request_overhead_s
         path.write_text(json.dumps({**data, "limits": {**PROFILE["limits"], **limits}}))
         return path
 

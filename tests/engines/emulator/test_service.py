@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -105,7 +106,9 @@ def test_an_engine_that_fails_says_so() -> None:
         scheduler = Scheduler(PROFILE.step_time_s, PROFILE.limits, 1)
         engine = EngineThread(scheduler, loop, steps.append, failed.set_result)
         engine.start()
-        engine.submit(Job(5000, 1, lambda: None, loop.create_future()))  # longer than the model; HTTP refuses it
+        engine.submit(
+            Job(5000, 1, lambda: None, loop.create_future(), 0.0, 0.0)
+        )  # longer than the model; HTTP refuses it
         error = await failed
         engine.stop()
         return error
@@ -121,7 +124,8 @@ def test_steps_end_when_planned_whatever_the_delay_of_the_one_before() -> None:
             Scheduler(PROFILE.step_time_s, PROFILE.limits, 1), loop, lambda step: due_s.append(step.due_s), due_s.clear
         )
         engine.start()
-        job = Job(1, 50, lambda: None, loop.create_future())
+        now_s = time.monotonic()
+        job = Job(1, 50, lambda: None, loop.create_future(), now_s, now_s)
         engine.submit(job)
         while len(due_s) < 50:
             await asyncio.sleep(0.001)

@@ -42,6 +42,15 @@ def test_a_lone_request_keeps_the_step_times(write_profile: Callable[..., Path],
     assert median(late_s) < 0.025, "delays do not add up"
 
 
+def test_time_outside_the_engine_comes_before_the_first_step(
+    write_profile: Callable[..., Path], tmp_path: Path
+) -> None:
+    profile = write_profile(STEP_TIME_S, request_overhead_s=0.5)
+    (line,) = serve(profile, tmp_path / "r", {"prompt": [1], "max_tokens": 2})
+    assert line["joined_monotonic_s"] == pytest.approx(line["received_monotonic_s"] + 0.5, abs=1e-6)
+    assert line["token_monotonic_s"][0] >= line["joined_monotonic_s"] + 0.021
+
+
 def test_load_slows_every_stream_down(write_profile: Callable[..., Path], tmp_path: Path) -> None:
     bodies = [{"prompt": [1], "max_tokens": 12}] * 8
     lines = serve(write_profile(STEP_TIME_S), tmp_path / "r", *bodies)
