@@ -29,8 +29,8 @@ class Job:
         output_tokens: tokens to generate [tokens].
         emit: sends one more token to the client; called by the event loop.
         done: set once the last token has been sent.
-        received_s: when the server got it (time.monotonic) [s].
-        arrived_s: when it may join the engine's queue; not long before now, or later [s].
+        received_s: when all of the request was there (time.monotonic) [s].
+        arrived_s: when it joins the engine's queue, some time outside the engine later [s].
         joined_s: planned start of the first step that served it [s]; None before.
         is_abandoned: whether nobody waits for the answer any more.
         slot: its place in the scheduler while it is there; the engine's thread alone uses it.

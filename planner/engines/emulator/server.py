@@ -90,14 +90,12 @@ def make_app(service: Service) -> web.Application:
     app.on_response_prepare.append(_name_the_server)
 
     async def chat(request: web.Request) -> web.StreamResponse:
-        received_s = time.monotonic()
-        return await _answer(service, request, received_s, read_body(ChatAsk, await request.read()), ChatWire())
+        raw = await request.read()
+        return await _answer(service, request, time.monotonic(), read_body(ChatAsk, raw), ChatWire())
 
     async def completion(request: web.Request) -> web.StreamResponse:
-        received_s = time.monotonic()
-        return await _answer(
-            service, request, received_s, read_body(CompletionAsk, await request.read()), CompletionWire()
-        )
+        raw = await request.read()
+        return await _answer(service, request, time.monotonic(), read_body(CompletionAsk, raw), CompletionWire())
 
     async def models(_: web.Request) -> web.Response:
         model = {"id": service.model, "object": "model", "created": int(time.time()), "owned_by": SERVER}

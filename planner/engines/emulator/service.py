@@ -85,7 +85,7 @@ class Service:
         Args:
             request_id: for the record.
             demand: what is asked for.
-            received_s: when the request came in (time.monotonic) [s].
+            received_s: when all of the request was there (time.monotonic) [s].
             send: sends the next token to the client, and tells whether it could; called once per token.
         """
         sent_s: list[float] = []
@@ -95,8 +95,8 @@ class Service:
                 sent_s.append(time.monotonic())
 
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        # The time that this server itself took so far is part of what the profile's server takes.
-        arrived_s = max(time.monotonic(), received_s + self._overhead_s)
+        # What this server itself took so far does not count: the profile says what serving takes.
+        arrived_s = received_s + self._overhead_s
         job = Job(demand.prompt_tokens, demand.output_tokens, emit, done, received_s, arrived_s)
         self._outstanding += 1
         self._engine.submit(job)
