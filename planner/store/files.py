@@ -42,7 +42,7 @@ def sha256_of(path: Path) -> str:
         raise EnvironmentLackingError(f"{shown_path(path)}: cannot be read: {error.strerror or error}") from error
 
 
-def refuse_to_overwrite(source: Path, destination: Path) -> None:
+def refuse_to_overwrite(source: Path, destination: Path, option: str = "-o") -> None:
     """Raises where a result would be written over what it is made from.
 
     Raises:
@@ -50,7 +50,7 @@ def refuse_to_overwrite(source: Path, destination: Path) -> None:
     """
     with contextlib.suppress(OSError, ValueError):
         if destination.samefile(source):
-            raise UsageError(f"-o {shown_path(destination)}: is the file that it would be made from")
+            raise UsageError(f"{option} {shown_path(destination)}: is the file that it would be made from")
 
 
 def shown_path(path: Path) -> str:
