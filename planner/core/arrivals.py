@@ -82,9 +82,7 @@ def arrivals_within(
     return np.asarray(times[times < duration_s])
 
 
-def _gaps(
-    process: Process, rate_per_s: float, squared_cv: float, rng: np.random.Generator
-) -> Callable[[int], Array]:
+def _gaps(process: Process, rate_per_s: float, squared_cv: float, rng: np.random.Generator) -> Callable[[int], Array]:
     """Draws gaps [s] whose mean is 1/rate: a gamma of shape 1/cv² has the squared CV cv²."""
     _check(rate_per_s, squared_cv)
     if process == "poisson":

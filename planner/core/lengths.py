@@ -48,4 +48,4 @@ class Lengths:
             return np.full(requests, round(self.p50), dtype=np.int64)
         sigma = np.log(self.p95 / self.p50) / ndtri(0.95)
         lengths = np.rint(self.p50 * np.exp(sigma * rng.standard_normal(requests)))
-        return np.clip(lengths, 1, MOST_TOKENS).astype(np.int64)
+        return np.asarray(np.clip(lengths, 1, MOST_TOKENS), dtype=np.int64)

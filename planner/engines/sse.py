@@ -40,7 +40,7 @@ class SseParser:
             return []
         if self._ends_in_cr and part.startswith(b"\n"):
             part = part[1:]  # the second half of a CR LF
-        self._ends_in_cr = part.endswith(b"\r") or (self._ends_in_cr and not part)
+        self._ends_in_cr = part.endswith(b"\r")
         # bytes.splitlines knows LF, CR and CR LF and, unlike that of str, nothing else.
         lines = (self._rest + part).splitlines(keepends=True)
         self._rest = b"" if not lines or lines[-1].endswith((b"\n", b"\r")) else lines.pop()

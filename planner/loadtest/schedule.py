@@ -1,0 +1,159 @@
+"""What is sent and when: drawn from one seed before the first request goes out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.core.arrivals import Array, Process, arrivals_by_count, arrivals_within
+from planner.core.lengths import Lengths
+
+Ints = NDArray[np.int64]
+
+MOST_CLOSED_REQUESTS = 1_000_000
+"""Lengths drawn ahead for a closed loop that ends by time; at 1000 requests/s they last a quarter of an hour."""
+
+_ARRIVALS, _LENGTHS, _WARMUP_ARRIVALS, _WARMUP_LENGTHS = range(4)
+"""Streams of random numbers, so that a longer warm-up changes nothing of what is measured."""
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Requests in the order in which they are sent.
+
+    Attributes:
+        due_s: when each is due, ascending, measured ones from 0, warm-up ones below [s]; None in a closed loop, where
+            users send them as they get round to it. Shape (requests,).
+        input_tokens: prompt length asked for [tokens], shape (requests,).
+        output_tokens: answer length asked for [tokens], shape (requests,).
+    """
+
+    due_s: Array | None
+    input_tokens: Ints
+    output_tokens: Ints
+
+    def __len__(self) -> int:
+        return int(self.input_tokens.size)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A load point to come.
+
+    Attributes:
+        warmup: sent before, and counted nowhere.
+        measured: what is counted.
+        concurrency: users of a closed loop; None in an open one.
+        offered_requests_per_s: mean rate asked for [requests/s]; None in a closed loop.
+        warmup_s: how long before the first counted request the first one goes out [s].
+        duration_s: after which a closed loop sends nothing more [s]; None where the number of requests ends it.
+    """
+
+    warmup: Requests
+    measured: Requests
+    concurrency: int | None = None
+    offered_requests_per_s: float | None = None
+    warmup_s: float = 0.0
+    duration_s: float | None = None
+
+    @property
+    def label(self) -> str:
+        """A word for tables and progress."""
+        rate = self.offered_requests_per_s
+        return f"{self.concurrency} users" if rate is None else f"{rate:.4g} requests/s"
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How long a load point is: a number of requests or a time [s], one of them, and its warm-up [s]."""
+
+    requests: int | None
+    duration_s: float | None
+    warmup_s: float
+
+
+def open_loop(
+    process: Process,
+    rate_per_s: float,
+    squared_cv: float,
+    lengths: tuple[Lengths, Lengths],
+    extent: Extent,
+    seed: tuple[int, ...],
+) -> Schedule:
+    """Requests due at times that do not depend on how the server does.
+
+    Args:
+        process: of the arrivals.
+        rate_per_s: mean rate [requests/s].
+        squared_cv: burstiness, for gamma.
+        lengths: of prompts and of answers.
+        extent: how long.
+        seed: the same gives the same schedule.
+
+    Raises:
+        InputError: the arrivals cannot be drawn.
+    """
+    rng = _rng(seed, _ARRIVALS)
+    if extent.requests is not None:
+        due_s = arrivals_by_count(process, rate_per_s, extent.requests, rng, squared_cv)
+    else:
+        due_s = arrivals_within(process, rate_per_s, extent.duration_s or 0.0, rng, squared_cv)
+    before_s = np.empty(0)
+    if extent.warmup_s > 0:
+        rng = _rng(seed, _WARMUP_ARRIVALS)
+        before_s = arrivals_within(process, rate_per_s, extent.warmup_s, rng, squared_cv) - extent.warmup_s
+    return Schedule(
+        warmup=Requests(before_s, *_draw(lengths, before_s.size, seed, _WARMUP_LENGTHS)),
+        measured=Requests(due_s, *_draw(lengths, due_s.size, seed, _LENGTHS)),
+        offered_requests_per_s=rate_per_s,
+        warmup_s=extent.warmup_s,
+    )
+
+
+def closed_loop(concurrency: int, lengths: tuple[Lengths, Lengths], extent: Extent, seed: tuple[int, ...]) -> Schedule:
+    """Users that each send their next request when the last is answered."""
+    count = extent.requests or MOST_CLOSED_REQUESTS
+    before = MOST_CLOSED_REQUESTS if extent.warmup_s > 0 else 0
+    return Schedule(
+        warmup=Requests(None, *_draw(lengths, before, seed, _WARMUP_LENGTHS)),
+        measured=Requests(None, *_draw(lengths, count, seed, _LENGTHS)),
+        concurrency=concurrency,
+        warmup_s=extent.warmup_s,
+        duration_s=extent.duration_s,
+    )
+
+
+def replay(time_s: Array, input_tokens: Ints, output_tokens: Ints, warmup_s: float, seed: tuple[int, ...]) -> Schedule:
+    """A trace as it was, from its first request; warmed up by Poisson arrivals at its mean rate, with its lengths.
+
+    Args:
+        time_s: ascending [s], at least one, shape (requests,).
+        input_tokens: [tokens], shape (requests,).
+        output_tokens: [tokens], shape (requests,).
+        warmup_s: how long to warm up [s].
+        seed: of the warm-up.
+
+    Raises:
+        InputError: the warm-up cannot be drawn.
+    """
+    due_s = time_s - time_s[0]
+    rate_per_s = (due_s.size - 1) / float(due_s[-1]) if due_s[-1] > 0 else float(due_s.size)
+    before_s = np.empty(0)
+    if warmup_s > 0:
+        before_s = arrivals_within("poisson", rate_per_s, warmup_s, _rng(seed, _WARMUP_ARRIVALS)) - warmup_s
+    chosen = _rng(seed, _WARMUP_LENGTHS).integers(due_s.size, size=before_s.size)
+    return Schedule(
+        warmup=Requests(before_s, input_tokens[chosen], output_tokens[chosen]),
+        measured=Requests(due_s, input_tokens, output_tokens),
+        offered_requests_per_s=rate_per_s,
+        warmup_s=warmup_s,
+    )
+
+
+def _draw(lengths: tuple[Lengths, Lengths], count: int, seed: tuple[int, ...], stream: int) -> tuple[Ints, Ints]:
+    rng = _rng(seed, stream)
+    return lengths[0].draw(count, rng), lengths[1].draw(count, rng)
+
+
+def _rng(seed: tuple[int, ...], stream: int) -> np.random.Generator:
+    return np.random.default_rng((*seed, stream))
