@@ -7,15 +7,16 @@ import numpy as np
 from planner.engines.answers import OK, Answer
 from planner.engines.openai_http import OpenAIClient
 
-WORDS = (
-    "time year people way day man thing woman life child world school state family student group country problem hand "
-    "part place case week company system program question work government number night point home water room mother "
-    "area money story fact month lot right study book eye job word business issue side kind head house service friend "
-    "father power hour game line end member law car city name team minute idea body back parent face level office door "
-    "health person art war history party result change morning reason research girl guy moment air teacher force order "
-    "foot boy age policy music market sense table river stone light street paper glass train cloud garden summer winter "
-    "letter nation plan road"
-).split()
+_TEXT = """
+time year people way day man thing woman life child world school state family student group country problem hand
+part place case week company system program question work government number night point home water room mother area
+money story fact month lot right study book eye job word business issue side kind head house service friend father
+power hour game line end member law car city name team minute idea body back parent face level office door health
+person art war history party result change morning reason research girl guy moment air teacher force order foot boy
+age policy music market sense table river stone light street paper glass train cloud garden summer winter letter
+nation plan road
+"""
+WORDS = _TEXT.split()
 """As many as a short context holds twice; the first five of a prompt tell 10¹⁰ prompts apart."""
 
 _PROBES = (1, 2)
