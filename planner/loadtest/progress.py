@@ -28,6 +28,23 @@ class Progress:
     """Until the last request is sent [s]; null where that cannot be told."""
 
 
+def progress_text(label: str, now: Progress) -> str:
+    """Where a point stands, on one line.
+
+    Example:
+        >>> progress_text("8 users", Progress(20, 11, 1, 8, 0.125, 1234.5, 9.6))
+        '8 users: 20 sent, 11 ok, 1 failed, 8 in flight, TTFT p50 125 ms, 1,234 tokens/s, 10 s left'
+    """
+    parts = [f"{now.sent} sent", f"{now.ok} ok", f"{now.failed} failed", f"{now.in_flight} in flight"]
+    if now.ttft_p50_s is not None:
+        parts.append(f"TTFT p50 {now.ttft_p50_s * 1000:.0f} ms")
+    if now.output_tokens_per_s is not None:
+        parts.append(f"{now.output_tokens_per_s:,.0f} tokens/s")
+    if now.left_s is not None:
+        parts.append(f"{now.left_s:.0f} s left")
+    return f"{label}: {', '.join(parts)}"
+
+
 @dataclass
 class Tally:
     """Counts of a load point, kept as its requests go out and come back."""

@@ -1,6 +1,6 @@
 """What is sent and when: drawn from one seed before the first request goes out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ Ints = NDArray[np.int64]
 
 MOST_CLOSED_REQUESTS = 1_000_000
 """Lengths drawn ahead for a closed loop that ends by time; at 1000 requests/s they last a quarter of an hour."""
+
+_SPARE_FRACTION, _SPARE_TOKENS = 0.02, 12
+"""Of a context, kept free where requests are shortened to fit it."""
 
 _ARRIVALS, _LENGTHS, _WARMUP_ARRIVALS, _WARMUP_LENGTHS = range(4)
 """Streams of random numbers, so that a longer warm-up changes nothing of what is measured."""
@@ -34,6 +37,25 @@ class Requests:
 
     def __len__(self) -> int:
         return int(self.input_tokens.size)
+
+    def within(self, max_model_len: int) -> "Requests":
+        """The same with prompts, and where they leave no room answers, shortened to fit a context [tokens].
+
+        Example:
+            >>> asked = Requests(None, np.array([100, 5000, 10]), np.array([50, 50, 9000]))
+            >>> fitting = asked.within(1000)
+            >>> fitting.input_tokens.tolist(), fitting.output_tokens.tolist()
+            ([100, 918, 10], [50, 50, 958])
+        """
+        # Prompts come out as long as asked but for a few tokens, more of them in longer ones.
+        room = max(2, round(max_model_len * (1 - _SPARE_FRACTION)) - _SPARE_TOKENS)
+        output = np.clip(self.output_tokens, 1, np.maximum(1, room - np.minimum(self.input_tokens, room // 2)))
+        return Requests(self.due_s, np.clip(self.input_tokens, 1, room - output), output)
+
+    def differing(self, other: "Requests") -> int:
+        """How many requests have other lengths [requests]."""
+        is_other = (self.input_tokens != other.input_tokens) | (self.output_tokens != other.output_tokens)
+        return int(np.count_nonzero(is_other))
 
 
 @dataclass(frozen=True)
@@ -58,9 +80,16 @@ class Schedule:
 
     @property
     def label(self) -> str:
-        """A word for tables and progress."""
+        """The load in two words."""
         rate = self.offered_requests_per_s
         return f"{self.concurrency} users" if rate is None else f"{rate:.4g} requests/s"
+
+    def within(self, max_model_len: int | None) -> tuple["Schedule", int]:
+        """The same with requests that a context holds, and how many measured ones had to be shortened [requests]."""
+        if max_model_len is None:
+            return self, 0
+        warmup, measured = self.warmup.within(max_model_len), self.measured.within(max_model_len)
+        return replace(self, warmup=warmup, measured=measured), self.measured.differing(measured)
 
 
 @dataclass(frozen=True)

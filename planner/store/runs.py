@@ -31,17 +31,11 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        shown = shown_path(path)
-        if (path / RUN_FILE).exists():
-            raise UsageError(f"--out {shown}: holds a run already; name another folder, or remove it")
-        if path.exists() and not path.is_dir():
-            raise UsageError(f"--out {shown}: is a file; name a folder")
+        refuse_to_mix(path)
         try:
-            if path.exists() and any(path.iterdir()):
-                raise UsageError(f"--out {shown}: holds other files; name a new or empty folder")
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise EnvironmentLackingError(f"--out {shown}: cannot be made: {error.strerror or error}") from error
+            raise EnvironmentLackingError(f"{shown_path(path)}: cannot be made: {error.strerror or error}") from error
 
     def write(self, run: Run) -> None:
         """Writes `run.json`, whole or not at all.
@@ -55,6 +49,21 @@ class RunDirectory:
     def requests(self, name: str) -> "RequestsFile":
         """A new file of requests, to be used in a `with`."""
         return RequestsFile(self.path / name)
+
+
+def refuse_to_mix(path: Path) -> None:
+    """Raises where a new run would be written among other files, or over another run.
+
+    Raises:
+        UsageError: something is there.
+    """
+    shown = shown_path(path)
+    if (path / RUN_FILE).exists():
+        raise UsageError(f"--out {shown}: holds a run already; name another folder")
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"--out {shown}: is a file; name a folder")
+    if path.exists() and any(path.iterdir()):
+        raise UsageError(f"--out {shown}: holds other files; name a new or an empty folder")
 
 
 class RequestsFile(AbstractContextManager["RequestsFile"]):
