@@ -1,6 +1,7 @@
 """Streaming client for servers that speak the OpenAI API, on aiohttp. Nothing is ever retried."""
 
 import json
+import os
 import time
 from dataclasses import dataclass
 from types import TracebackType
@@ -191,4 +192,7 @@ def _kind(error: Exception) -> str:
 def _reason(error: BaseException) -> str:
     """What went wrong, without the address: that is known, and could hold a password."""
     cause = getattr(error, "os_error", error)
+    number = getattr(cause, "errno", None)
+    if isinstance(number, int) and number > 0:
+        return os.strerror(number)
     return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from planner.engines.discovery import discover
 from planner.engines.openai_http import OpenAIClient
@@ -21,12 +21,9 @@ from planner.schema.benchmark import LoadPoint, Run
 from planner.store.runs import RunDirectory
 from planner.workflows.bench_options import BenchOptions, BenchPlan, read_options
 from planner.workflows.bench_points import Trace, part_of, schedules
-from planner.workflows.bench_run import RunBook, default_directory, new_run, server_of
+from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
 from planner.workflows.interruption import Interruption, interruptible
 from planner.workflows.workload import read_trace
-
-if TYPE_CHECKING:
-    from planner.engines.vllm import Served
 
 Show = Callable[[str, Progress], None]
 
@@ -108,7 +105,7 @@ async def _measure(
     trace: Trace | None,
     show: Show,
     directory: RunDirectory | None = None,
-    started: "Served | None" = None,
+    started: Started | None = None,
 ) -> BenchResult:
     options = plan.options
     async with OpenAIClient(target, plan.endpoint, options.timeout_s) as client:

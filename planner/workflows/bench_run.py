@@ -8,19 +8,48 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 from planner.engines.discovery import Discovered
 from planner.schema.benchmark import Client, KnownLimits, LoadPoint, Run, RunPoint, Server, Workload
-from planner.schema.profile import Model
+from planner.schema.profile import Accelerator, Model
 from planner.store.files import shown_path
 from planner.store.runs import RunDirectory
 from planner.workflows.bench_options import DEFAULT_INPUT, DEFAULT_OUTPUT, BenchPlan
 
-if TYPE_CHECKING:
-    from planner.engines.vllm import Served
-
 _LONGEST_SLUG = 60
+
+
+class Started(Protocol):
+    """What is known of a server that was started for the test."""
+
+    @property
+    def url(self) -> str:
+        """Its root."""
+
+    @property
+    def model(self) -> str:
+        """The name that it serves the model by."""
+
+    @property
+    def start_up_s(self) -> float:
+        """From start to healthy [s]."""
+
+    @property
+    def version(self) -> str | None:
+        """Of the engine."""
+
+    @property
+    def args(self) -> list[str]:
+        """That it was started with."""
+
+    @property
+    def limits(self) -> KnownLimits:
+        """As its arguments or its log tell."""
+
+    @property
+    def accelerator(self) -> Accelerator | None:
+        """That it runs on."""
 
 
 class RunBook:
@@ -89,7 +118,7 @@ def new_run(plan: BenchPlan, found: Discovered, server: Server, name: str, warni
     )
 
 
-def server_of(plan: BenchPlan, url: str, found: Discovered, started: "Served | None") -> Server:
+def server_of(plan: BenchPlan, url: str, found: Discovered, started: Started | None) -> Server:
     """The server: as it describes itself, as it was started, and as the user knows it, the later before the earlier."""
     known = found.limits.model_dump(exclude_none=True)
     engine, accelerator = found.engine, plan.accelerator
