@@ -75,7 +75,7 @@ def test_model_is_chosen_from_those_on_offer() -> None:
         assert found(server, "a").model == "a"
         with pytest.raises(UsageError, match=r"--model: name one of those .* offers: a, b\\x1b\[2J$"):
             found(server)
-        with pytest.raises(UsageError, match="--model c: .* does not offer it; it offers: a, "):
+        with pytest.raises(UsageError, match=r"--model c: .* does not offer it; it offers: a, "):
             found(server, "c")
         server.pages["/v1/models"] = (404, "")
         assert found(server, "c").model == "c"
@@ -95,5 +95,5 @@ def test_server_that_is_not_well_or_not_there_is_an_environment_that_lacks() -> 
         server.pages["/health"] = (503, "")
         with pytest.raises(EnvironmentLackingError, match="/health: HTTP 503"):
             found(server)
-    with pytest.raises(EnvironmentLackingError, match=f"{server.url}/health: the server cannot be reached: .*refused"):
+    with pytest.raises(EnvironmentLackingError, match=rf"{server.url}/health: the server cannot be reached: .*refused"):
         found(server)

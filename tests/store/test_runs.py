@@ -113,7 +113,7 @@ def test_disk_that_is_full_is_told() -> None:
 
     class Full(RequestsFile):
         def __enter__(self) -> "Full":
-            self._file = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115
+            self._file = Path("/dev/full").open("w", encoding="utf-8")
             return self
 
     with pytest.raises(EnvironmentLackingError, match="cannot be written: No space left"), Full(Path("r")) as file:

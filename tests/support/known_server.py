@@ -183,7 +183,7 @@ class KnownServer:
             else:
                 send(text)
             if start + per_chunk >= count / 2 and await self._misbehave(served, writer, send):
-                return False
+                return mode != "reset_mid"
         if mode != "no_finish":
             send(content("", finish_reason="length"))
         if mode not in ("no_usage",):
@@ -213,8 +213,6 @@ class KnownServer:
         if served.mode == "bad_utf8":
             writer.write(chunk(b'data: {"choices": [{"text": "\xff"}]}\n\n'))
         writer.write(b"0\r\n\r\n")
-        await writer.drain()
-        await asyncio.sleep(0.02)
         return True
 
 
