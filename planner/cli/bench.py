@@ -127,9 +127,8 @@ def bench(
             lambda waited_s: show(f"vLLM is starting: {waited_s:.0f} s"),
         )
     typer.echo(bench_json(result.points, result.directory, sweep) if json else load_table(result.points), nl=False)
-    for point in result.points:
-        for warning in point.warnings:
-            tell(f"warning: {warning}")
+    for warning in result.warnings:
+        tell(f"warning: {warning}")
     for doubt in result.doubts:
         tell(f"not to be trusted: {doubt}")
     if not quiet:

@@ -58,7 +58,7 @@ async def discover(client: OpenAIClient, asked_model: str | None) -> Discovered:
     entry = (offered or {}).get(model, {})
     version = await _optional(client, "/version")
     cache = _cache_config(await _optional(client, "/metrics"))
-    engine = _engine(entry, version)
+    engine = _engine(client, entry, version)
     return Discovered(
         model=model,
         engine=engine.model_copy(update={"prefix_caching": _flag(cache.get("enable_prefix_caching"))}),
@@ -110,12 +110,12 @@ def _choose(client: OpenAIClient, asked: str | None, offered: dict[str, dict[str
     return model
 
 
-def _engine(entry: dict[str, Any], reply: Reply | None) -> Engine:
+def _engine(client: OpenAIClient, entry: dict[str, Any], reply: Reply | None) -> Engine:
     body = reply.body if reply is not None and isinstance(reply.body, dict) else {}
     said = [body.get("engine"), entry.get("owned_by")]
     name = next((name for name in said if name in _ENGINES), "openai-compatible")
     version = body.get("version")
-    return Engine(name=name, version=version[:_LONGEST_NAME] if isinstance(version, str) else None)
+    return Engine(name=name, version=client.target.shown(version) if isinstance(version, str) else None)
 
 
 def _cache_config(reply: Reply | None) -> dict[str, str]:

@@ -81,8 +81,7 @@ class Schedule:
     @property
     def label(self) -> str:
         """The load in two words."""
-        rate = self.offered_requests_per_s
-        return f"{self.concurrency} users" if rate is None else f"{rate:.4g} requests/s"
+        return load_label(self.concurrency, self.offered_requests_per_s)
 
     def within(self, max_model_len: int | None) -> tuple["Schedule", int]:
         """The same with requests that a context holds, and how many measured ones had to be shortened [requests]."""
@@ -99,6 +98,18 @@ class Extent:
     requests: int | None
     duration_s: float | None
     warmup_s: float
+
+
+def load_label(concurrency: int | None, requests_per_s: float | None) -> str:
+    """A load in two words: users of a closed loop, or the rate of an open one [requests/s].
+
+    Example:
+        >>> load_label(1, None), load_label(8, None), load_label(None, 2.5)
+        ('1 user', '8 users', '2.5 requests/s')
+    """
+    if concurrency is not None:
+        return "1 user" if concurrency == 1 else f"{concurrency} users"
+    return f"{requests_per_s or 0.0:.4g} requests/s"
 
 
 def open_loop(

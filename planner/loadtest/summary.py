@@ -76,6 +76,7 @@ def load_point(schedule: Schedule, outcome: Outcome, slo: Slo, notes: Sequence[s
         cancelled=len(records) - len(answered) - errors.total(),
     )
     client = client_health(outcome, ttft)
+    is_settled = is_steady(due_s, e2e_s)
     is_overloaded = schedule.concurrency is None and _is_overloaded(records, errors)
     return LoadPoint(
         offered_requests_per_s=schedule.offered_requests_per_s,
@@ -92,9 +93,9 @@ def load_point(schedule: Schedule, outcome: Outcome, slo: Slo, notes: Sequence[s
         goodput_requests_per_s=(good / span_s if span_s else 0.0) if has_slo else None,
         goodput_fraction=good / len(records) if has_slo and records else None,
         client=client,
-        is_steady=is_steady(due_s, e2e_s),
+        is_steady=is_settled,
         is_saturated=is_overloaded,
-        warnings=[*notes, *_warnings(outcome, answered, errors, client)],
+        warnings=[*notes, *_state_warnings(is_overloaded, is_settled), *_warnings(outcome, answered, errors, client)],
     )
 
 
@@ -120,6 +121,14 @@ def _is_overloaded(records: Sequence[RequestRecord], errors: Counter[str]) -> bo
     due_s = np.array([entry.due_s for entry in known])
     finished_s = np.array([entry.finished_s or 0.0 for entry in known])
     return is_rejecting or is_backlog_growing(due_s, finished_s)
+
+
+def _state_warnings(is_overloaded: bool, is_settled: bool | None) -> list[str]:
+    if is_overloaded:
+        return ["the server is saturated: more was offered than it could do"]
+    if is_settled is False:
+        return ["not steady: latencies show a trend; warm up longer, or measure longer"]
+    return []
 
 
 def _warnings(

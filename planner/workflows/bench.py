@@ -15,7 +15,7 @@ from planner.loadtest.driver import Driver, Load, Outcome
 from planner.loadtest.load import PromptLoad
 from planner.loadtest.progress import Progress
 from planner.loadtest.prompts import calibrate
-from planner.loadtest.schedule import Schedule
+from planner.loadtest.schedule import Schedule, load_label
 from planner.loadtest.summary import load_point
 from planner.schema.benchmark import LoadPoint, Run
 from planner.store.runs import RunDirectory
@@ -39,12 +39,14 @@ class BenchResult:
         run: as `run.json` holds it.
         directory: where it is.
         points: its load points.
-        doubts: why it must not be trusted; empty where it may.
+        warnings: what must be known of them, each with its load.
+        doubts: why they must not be trusted, likewise; empty where they may.
     """
 
     run: Run
     directory: Path
     points: tuple[LoadPoint, ...]
+    warnings: tuple[str, ...]
     doubts: tuple[str, ...]
 
     @property
@@ -126,8 +128,15 @@ async def _measure(
                 if is_storm or interruption.is_asked:
                     break
             book.close("interrupted" if interruption.is_asked else "failed" if is_storm else "complete")
-    doubts = [why for point in book.points for why in _doubts(point, options.max_error_fraction)]
-    return BenchResult(book.run, directory.path, tuple(book.points), tuple(doubts))
+    return BenchResult(
+        run=book.run,
+        directory=directory.path,
+        points=tuple(book.points),
+        warnings=tuple(f"{_label(point)}: {told}" for point in book.points for told in point.warnings),
+        doubts=tuple(
+            f"{_label(point)}: {why}" for point in book.points for why in _doubts(point, options.max_error_fraction)
+        ),
+    )
 
 
 async def _point(
@@ -145,11 +154,14 @@ async def _point(
         return await driver.run()
 
 
+def _label(point: LoadPoint) -> str:
+    return load_label(point.concurrency, point.offered_requests_per_s)
+
+
 def _doubts(point: LoadPoint, max_error_fraction: float) -> Iterator[str]:
     """Why a point must not be trusted."""
-    load = f"{point.concurrency} users" if point.concurrency else f"{point.offered_requests_per_s or 0:.4g} requests/s"
     if point.client is not None and point.client.is_saturated:
-        yield f"{load}: the client was saturated, so that its latencies are partly its own"
+        yield "the client was saturated, so that its latencies are partly its own"
     failed, sent = point.requests.failed, point.requests.sent
     if failed > max_error_fraction * sent:
-        yield f"{load}: {failed} of {sent} requests failed; --max-error-fraction allows {max_error_fraction:g}"
+        yield f"{failed} of {sent} requests failed; --max-error-fraction allows {max_error_fraction:g}"

@@ -149,6 +149,13 @@ def test_server_that_turns_requests_away_is_saturated() -> None:
     assert not figures(*(entry for entry in records if entry.outcome == "ok")).is_saturated
 
 
+def test_load_that_did_not_settle_is_told() -> None:
+    records = [answered(i, i / 10, i / 10 + 0.1 * (1 + i // 30), []) for i in range(60)]
+    point = figures(*records)
+    assert (point.is_steady, point.is_saturated) == (False, False)
+    assert any(warning.startswith("not steady") for warning in point.warnings)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_trend_is_told_from_noise(seed: int) -> None:
     rng = np.random.default_rng(seed)
