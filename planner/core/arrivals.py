@@ -39,7 +39,7 @@ def arrivals_by_count(
         >>> arrivals_by_count("constant", 4.0, 3, np.random.default_rng(1)).tolist()
         [0.0, 0.25, 0.5]
         >>> arrivals_by_count("poisson", 4.0, 3, np.random.default_rng(1)).round(3).tolist()
-        [0.268, 0.345, 1.692]
+        [0.268, 0.345, 1.689]
     """
     if not 1 <= requests <= MOST_ARRIVALS:
         raise InputError("requests", f"must lie between 1 and {MOST_ARRIVALS:,}")

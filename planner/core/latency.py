@@ -32,7 +32,7 @@ def statistics(values: ArrayLike, per_request: ArrayLike | None = None) -> Stati
     Example:
         >>> found = statistics(np.arange(101))
         >>> found.mean, found.p50, found.p99, found.ci95_p95
-        (50.0, 50.0, 99.0, (90.0, 99.0))
+        (50.0, 50.0, 99.0, (90.0, 100.0))
 
     Source: David and Nagaraja, "Order Statistics" (2003), 7.1; Woodruff, "Confidence Intervals for Medians and
     Other Position Measures", Journal of the American Statistical Association 47 (1952).

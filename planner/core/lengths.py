@@ -40,7 +40,7 @@ class Lengths:
             >>> Lengths(512).draw(2, np.random.default_rng(1)).tolist()
             [512, 512]
             >>> Lengths(900, 3200).draw(3, np.random.default_rng(1)).tolist()
-            [1173, 1693, 1161]
+            [1175, 1696, 1161]
 
         Source: ln X is normal with mean ln p50 and standard deviation ln(p95/p50)/z, z the 95th normal percentile.
         """

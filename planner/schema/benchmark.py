@@ -22,7 +22,7 @@ class Statistics(FileModel):
     p90: NonNegative | None = None
     p95: NonNegative | None = None
     p99: NonNegative | None = None
-    ci95_p95: tuple[NonNegative, NonNegative] | None = None
+    ci95_p95: Annotated[tuple[NonNegative, NonNegative], Field(strict=False)] | None = None  # JSON has no tuples
     """95 % confidence interval of p95 by order statistics [s]; null where the sample is too small for one."""
 
 

@@ -3,17 +3,21 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from planner.core.arrivals import Process, arrivals_by_count, arrivals_within
 from planner.core.lengths import Lengths
-from planner.core.simulate import Arrivals
 from planner.errors import InputError, InputFileError, Problem, UsageError
 from planner.schema.scenario import Slo
 from planner.store.files import shown_path
 from planner.store.tables import read_rows
+
+if TYPE_CHECKING:
+    from planner.core.simulate import Arrivals
 
 DEFAULT_REQUESTS = 10_000
 _PROCESSES: dict[str, Process] = {"poisson": "poisson", "constant": "constant", "gamma": "gamma"}
@@ -191,12 +195,14 @@ def _out_of_range(given: Mapping[str, object]) -> Iterator[str]:
         yield f"--requests: must be at least 1; given: {requests}"
 
 
-def drawn_arrivals(options: ArrivalOptions, seed: int, prefix_hit_fraction: float = 0.0) -> Arrivals:
+def drawn_arrivals(options: ArrivalOptions, seed: int, prefix_hit_fraction: float = 0.0) -> "Arrivals":
     """Requests of an arrival process, the same ones for the same seed.
 
     Raises:
         UsageError: an option is out of range, or no request falls into the duration.
     """
+    from planner.core.simulate import Arrivals  # noqa: PLC0415 - numba, which a load test does without
+
     rng = np.random.default_rng(seed)
     try:
         if options.requests is not None:
@@ -215,8 +221,19 @@ def drawn_arrivals(options: ArrivalOptions, seed: int, prefix_hit_fraction: floa
     return Arrivals.of(arrival_s, prompt, output, prefix_hit_fraction)
 
 
-def traced_arrivals(path: Path, prefix_hit_fraction: float = 0.0) -> Arrivals:
+def traced_arrivals(path: Path, prefix_hit_fraction: float = 0.0) -> "Arrivals":
     """The requests of a trace, in order, from the moment of the first.
+
+    Raises:
+        InputFileError: the file cannot be read, or counts requests in place of listing them.
+    """
+    from planner.core.simulate import Arrivals  # noqa: PLC0415 - see above
+
+    return Arrivals.of(*read_trace(path), prefix_hit_fraction)
+
+
+def read_trace(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Arrival times from the first [s], prompt and answer lengths [tokens], in order; each of shape (requests,).
 
     Raises:
         InputFileError: the file cannot be read, or counts requests in place of listing them.
@@ -230,4 +247,4 @@ def traced_arrivals(path: Path, prefix_hit_fraction: float = 0.0) -> Arrivals:
         np.maximum(table[key].to_numpy(), 1).astype(np.int64) for key in ("input_tokens", "output_tokens")
     )
     arrival_s = table["timestamp"].to_numpy(dtype=np.float64)
-    return Arrivals.of(arrival_s - arrival_s[0], prompt, output, prefix_hit_fraction)
+    return arrival_s - arrival_s[0], prompt, output

@@ -1,20 +1,16 @@
 """The command line as its users call it: output, files, exit codes."""
 
-import contextlib
-import io
 import json
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from unittest import mock
 
 import jsonschema
 import pytest
+from commands import planner
 
-from planner.cli.main import main
 from planner.workflows.kinds import KINDS
 
 SCENARIO = """schema: planner.scenario/1
@@ -28,33 +24,6 @@ hosting:
 api:
   - {name: x, price: {input_usd_per_mtok: 1, output_usd_per_mtok: 2}}
 """
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command left behind."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def planner(folder: Path, *arguments: str) -> Done:
-    """Runs the command in a folder, within this process, since starting one takes longer than most commands."""
-    out, err = io.StringIO(), io.StringIO()
-    code: object = 0
-    with (
-        contextlib.chdir(folder),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        mock.patch.object(sys, "argv", ["planner", *arguments]),
-    ):
-        try:
-            main()
-        except SystemExit as stopped:
-            code = stopped.code
-    assert isinstance(code, int)
-    return Done(code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture
@@ -118,7 +87,7 @@ def test_three_mistakes_are_listed_with_line_and_column(folder: Path) -> None:
         (("plan", "s.yaml", "--nonsense"), 2, "No such option: --nonsense"),
         (("plan", "s.yaml", "-o", "gone/p.json"), 3, "gone/p.json: cannot be written: No such file or directory"),
         (("report", "s.yaml", "--format", "pdf"), 2, "--format pdf: not in this version; allowed: html, md"),
-        (("schema", "nonsense"), 2, "must be one of scenario, plan, profile, prices; given 'nonsense'"),
+        (("schema", "nonsense"), 2, "must be one of scenario, plan, profile, prices, run; given 'nonsense'"),
         (("nonsense",), 2, "No such command 'nonsense'"),
         (("demo",), 2, "No such command 'demo'"),
     ],

@@ -1,0 +1,139 @@
+"""`planner bench`: load-tests a server."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from planner.cli.options import Json, Quiet
+
+CANNOT_BE_TRUSTED, INTERRUPTED = 4, 130
+
+Text = str | None
+
+
+def bench(
+    vllm_args: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- VLLM ARGS]", help="With --serve: what vLLM is started with.", show_default=False),
+    ] = None,
+    url: Annotated[Text, typer.Option("--url", help="The server, with or without /v1.", show_default=False)] = None,
+    serve: Annotated[
+        Text,
+        typer.Option("--serve", metavar="MODEL", help="Or: start vLLM with this model, and stop it after."),
+    ] = None,
+    model: Annotated[Text, typer.Option("--model", help="Model [default: the only one offered].")] = None,
+    input_tokens: Annotated[
+        Text, typer.Option("--input-tokens", help="Prompt length [default: 512]; or lognormal:p50=900,p95=3200.")
+    ] = None,
+    output_tokens: Annotated[
+        Text, typer.Option("--output-tokens", help="Answer length [default: 128]; or a lognormal likewise.")
+    ] = None,
+    arrival: Annotated[
+        Text,
+        typer.Option("--arrival", help="poisson, constant, gamma, closed or trace [default: as the load is given]."),
+    ] = None,
+    rate: Annotated[Text, typer.Option("--rate", help="Open loop: requests per second.")] = None,
+    concurrency: Annotated[Text, typer.Option("--concurrency", help="Closed loop: users that wait.")] = None,
+    trace: Annotated[
+        Path | None, typer.Option("--trace", help="Replay: CSV with timestamp, input_tokens, output_tokens.")
+    ] = None,
+    burstiness: Annotated[
+        float | None, typer.Option("--burstiness", help="Squared CV of the gaps, for gamma; 1 is Poisson.")
+    ] = None,
+    requests: Annotated[int | None, typer.Option("--requests", help="How many requests per load.")] = None,
+    duration_s: Annotated[
+        float | None, typer.Option("--duration-s", help="Or for how many seconds [default: 30].")
+    ] = None,
+    warmup_s: Annotated[float, typer.Option("--warmup-s", help="Seconds of load before, counted nowhere.")] = 0.0,
+    sweep: Annotated[
+        bool,
+        typer.Option(
+            "--sweep",
+            help="A ladder of loads: --concurrency 1,2,4 and --rate 1,2,4 as lists, "
+            "or without them 1 to 32 users and open-loop rates below the best throughput.",
+        ),
+    ] = False,
+    slo: Annotated[Text, typer.Option("--slo", help="ttft_p95_s=0.5,tpot_p95_s=0.04, for goodput.")] = None,
+    endpoint: Annotated[str, typer.Option("--endpoint", help="chat or completions.")] = "chat",
+    header: Annotated[
+        list[str] | None,
+        typer.Option("--header", metavar="NAME=VARIABLE", help="A header whose value this environment variable holds."),
+    ] = None,
+    limits: Annotated[
+        Text,
+        typer.Option("--limits", help="What you know of the server: max_num_seqs=256,max_num_batched_tokens=8192."),
+    ] = None,
+    accelerator: Annotated[Text, typer.Option("--accelerator", help="Its hardware: NAME or NAME:COUNT.")] = None,
+    timeout_s: Annotated[float, typer.Option("--timeout-s", help="A request that takes longer has failed.")] = 600.0,
+    max_error_fraction: Annotated[
+        float, typer.Option("--max-error-fraction", help="Exit 4 where more of the requests failed.")
+    ] = 0.05,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Run directory [default: bench-MODEL-DATE-TIME].")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of arrivals, lengths and prompts.", min=0)] = 0,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Load-test a server that speaks the OpenAI API.
+
+    Writes a run directory. In open loop, latencies count from when a request was due. Exits 4 where the client was
+    saturated or too many requests failed; what was measured is printed and kept all the same.
+
+    Example: planner bench --url http://127.0.0.1:8000 --rate 5 --requests 500
+    """
+    import os
+
+    from planner.cli.progress import status, tell
+    from planner.loadtest.progress import progress_text
+    from planner.report.loads import load_table
+    from planner.store.files import shown_path
+    from planner.workflows.bench import bench as run_bench
+    from planner.workflows.bench_options import BenchOptions
+    from planner.workflows.bench_run import bench_json
+
+    options = BenchOptions(
+        url=url,
+        serve=serve,
+        vllm_args=tuple(vllm_args or ()),
+        model=model,
+        endpoint=endpoint,
+        headers=tuple(header or ()),
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        arrival=arrival,
+        rate=rate,
+        concurrency=concurrency,
+        trace=trace,
+        burstiness=burstiness,
+        requests=requests,
+        duration_s=duration_s,
+        warmup_s=warmup_s,
+        sweep=sweep,
+        slo=slo,
+        limits=limits,
+        accelerator=accelerator,
+        timeout_s=timeout_s,
+        max_error_fraction=max_error_fraction,
+        out=out,
+        seed=seed,
+    )
+    with status(quiet) as show:
+        result = run_bench(
+            options,
+            os.environ,
+            lambda label, now: show(progress_text(label, now)),
+            lambda waited_s: show(f"vLLM is starting: {waited_s:.0f} s"),
+        )
+    typer.echo(bench_json(result.points, result.directory, sweep) if json else load_table(result.points), nl=False)
+    for warning in result.warnings:
+        tell(f"warning: {warning}")
+    for doubt in result.doubts:
+        tell(f"not to be trusted: {doubt}")
+    if not quiet:
+        tell(f"wrote {shown_path(result.directory)}")
+    if result.is_interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if result.doubts:
+        raise typer.Exit(CANNOT_BE_TRUSTED)

@@ -1,0 +1,74 @@
+"""Server-sent events: bytes as they come in, the data of each event out."""
+
+MOST_EVENT_BYTES = 2**24
+"""A stream without an end of line must not fill the memory."""
+_BOM = b"\xef\xbb\xbf"
+
+
+class EventTooLongError(ValueError):
+    """An event is longer than any answer."""
+
+
+class SseParser:
+    r"""Takes a stream apart, wherever the network cut it.
+
+    Lines end in LF, CR LF or CR; an empty line ends an event; lines of one event's data are joined by LF. Comments
+    and other fields are passed over. Data stays bytes, so that a character cut in two needs no care.
+
+    Example:
+        >>> parser = SseParser()
+        >>> parser.feed(b"data: one\r"), parser.feed(b"\n\r\n: ping\n\ndata:two\n\n")
+        ([], [b'one', b'two'])
+
+    Source: WHATWG HTML, 9.2.6 "Interpreting an event stream".
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+        self._length = 0
+        self._is_first_line = True
+        self._ends_in_cr = False
+
+    def feed(self, part: bytes) -> list[bytes]:
+        """Takes the next bytes of the stream; gives the data of the events that they end.
+
+        Raises:
+            EventTooLongError: an event is longer than MOST_EVENT_BYTES.
+        """
+        if not part:
+            return []
+        if self._ends_in_cr and part.startswith(b"\n"):
+            part = part[1:]  # the second half of a CR LF
+        self._ends_in_cr = part.endswith(b"\r")
+        # bytes.splitlines knows LF, CR and CR LF and, unlike that of str, nothing else.
+        lines = (self._rest + part).splitlines(keepends=True)
+        self._rest = b"" if not lines or lines[-1].endswith((b"\n", b"\r")) else lines.pop()
+        events: list[bytes] = []
+        for line in lines:
+            self._take(line.rstrip(b"\r\n"), events)
+        if self._length + len(self._rest) > MOST_EVENT_BYTES:
+            raise EventTooLongError(f"an event is longer than {MOST_EVENT_BYTES:,} bytes")
+        return events
+
+    def close(self) -> list[bytes]:
+        """The data of an event whose empty line is missing at the end of the stream; servers have been seen to."""
+        events: list[bytes] = []
+        if self._rest:
+            self._take(self._rest, events)
+            self._rest = b""
+        self._take(b"", events)
+        return events
+
+    def _take(self, line: bytes, events: list[bytes]) -> None:
+        if self._is_first_line:
+            line, self._is_first_line = line.removeprefix(_BOM), False
+        if not line:
+            if self._data:
+                events.append(b"\n".join(self._data))
+                self._data, self._length = [], 0
+            return
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._data.append(value.removeprefix(b" "))
+            self._length += len(line)

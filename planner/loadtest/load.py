@@ -1,0 +1,24 @@
+"""Requests as the driver sends them: a prompt of the length asked, through the streaming client."""
+
+from planner.engines.answers import Answer
+from planner.engines.openai_http import OpenAIClient
+from planner.loadtest.prompts import Calibration, prompt
+
+
+class PromptLoad:
+    """What a load point sends."""
+
+    def __init__(self, client: OpenAIClient, model: str, calibration: Calibration, seed: tuple[int, ...]) -> None:
+        self._client = client
+        self._model = model
+        self._calibration = calibration
+        self._seed = seed
+
+    def prepare(self, index: int, input_tokens: int, output_tokens: int) -> bytes:
+        """A request's body; index is below 0 in the warm-up."""
+        text = prompt(self._calibration.words(input_tokens), (*self._seed, int(index < 0), abs(index)))
+        return self._client.body(self._model, text, output_tokens)
+
+    async def ask(self, body: bytes, answer: Answer) -> None:
+        """Sends it, and fills in the answer as it comes."""
+        await self._client.ask(body, answer)

@@ -1,0 +1,199 @@
+"""What is sent and when: drawn from one seed before the first request goes out."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.core.arrivals import Array, Process, arrivals_by_count, arrivals_within
+from planner.core.lengths import Lengths
+
+Ints = NDArray[np.int64]
+
+MOST_CLOSED_REQUESTS = 1_000_000
+"""Lengths drawn ahead for a closed loop that ends by time; at 1000 requests/s they last a quarter of an hour."""
+
+_SPARE_FRACTION, _SPARE_TOKENS = 0.02, 12
+"""Of a context, kept free where requests are shortened to fit it."""
+
+_ARRIVALS, _LENGTHS, _WARMUP_ARRIVALS, _WARMUP_LENGTHS = range(4)
+"""Streams of random numbers, so that a longer warm-up changes nothing of what is measured."""
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Requests in the order in which they are sent.
+
+    Attributes:
+        due_s: when each is due, ascending, measured ones from 0, warm-up ones below [s]; None in a closed loop, where
+            users send them as they get round to it. Shape (requests,).
+        input_tokens: prompt length asked for [tokens], shape (requests,).
+        output_tokens: answer length asked for [tokens], shape (requests,).
+    """
+
+    due_s: Array | None
+    input_tokens: Ints
+    output_tokens: Ints
+
+    def __len__(self) -> int:
+        return int(self.input_tokens.size)
+
+    def within(self, max_model_len: int) -> "Requests":
+        """The same with prompts, and where they leave no room answers, shortened to fit a context [tokens].
+
+        Example:
+            >>> asked = Requests(None, np.array([100, 5000, 10]), np.array([50, 50, 9000]))
+            >>> fitting = asked.within(1000)
+            >>> fitting.input_tokens.tolist(), fitting.output_tokens.tolist()
+            ([100, 918, 10], [50, 50, 958])
+        """
+        # Prompts come out as long as asked but for a few tokens, more of them in longer ones.
+        room = max(2, round(max_model_len * (1 - _SPARE_FRACTION)) - _SPARE_TOKENS)
+        output = np.clip(self.output_tokens, 1, np.maximum(1, room - np.minimum(self.input_tokens, room // 2)))
+        return Requests(self.due_s, np.clip(self.input_tokens, 1, room - output), output)
+
+    def differing(self, other: "Requests") -> int:
+        """How many requests have other lengths [requests]."""
+        is_other = (self.input_tokens != other.input_tokens) | (self.output_tokens != other.output_tokens)
+        return int(np.count_nonzero(is_other))
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A load point to come.
+
+    Attributes:
+        warmup: sent before, and counted nowhere.
+        measured: what is counted.
+        concurrency: users of a closed loop; None in an open one.
+        offered_requests_per_s: mean rate asked for [requests/s]; None in a closed loop.
+        warmup_s: how long before the first counted request the first one goes out [s].
+        duration_s: after which a closed loop sends nothing more [s]; None where the number of requests ends it.
+    """
+
+    warmup: Requests
+    measured: Requests
+    concurrency: int | None = None
+    offered_requests_per_s: float | None = None
+    warmup_s: float = 0.0
+    duration_s: float | None = None
+
+    @property
+    def label(self) -> str:
+        """The load in two words."""
+        return load_label(self.concurrency, self.offered_requests_per_s)
+
+    def within(self, max_model_len: int | None) -> tuple["Schedule", int]:
+        """The same with requests that a context holds, and how many measured ones had to be shortened [requests]."""
+        if max_model_len is None:
+            return self, 0
+        warmup, measured = self.warmup.within(max_model_len), self.measured.within(max_model_len)
+        return replace(self, warmup=warmup, measured=measured), self.measured.differing(measured)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How long a load point is: a number of requests or a time [s], one of them, and its warm-up [s]."""
+
+    requests: int | None
+    duration_s: float | None
+    warmup_s: float
+
+
+def load_label(concurrency: int | None, requests_per_s: float | None) -> str:
+    """A load in two words: users of a closed loop, or the rate of an open one [requests/s].
+
+    Example:
+        >>> load_label(1, None), load_label(8, None), load_label(None, 2.5)
+        ('1 user', '8 users', '2.5 requests/s')
+    """
+    if concurrency is not None:
+        return "1 user" if concurrency == 1 else f"{concurrency} users"
+    return f"{requests_per_s or 0.0:.4g} requests/s"
+
+
+def open_loop(
+    process: Process,
+    rate_per_s: float,
+    squared_cv: float,
+    lengths: tuple[Lengths, Lengths],
+    extent: Extent,
+    seed: tuple[int, ...],
+) -> Schedule:
+    """Requests due at times that do not depend on how the server does.
+
+    Args:
+        process: of the arrivals.
+        rate_per_s: mean rate [requests/s].
+        squared_cv: burstiness, for gamma.
+        lengths: of prompts and of answers.
+        extent: how long.
+        seed: the same gives the same schedule.
+
+    Raises:
+        InputError: the arrivals cannot be drawn.
+    """
+    rng = _rng(seed, _ARRIVALS)
+    if extent.requests is not None:
+        due_s = arrivals_by_count(process, rate_per_s, extent.requests, rng, squared_cv)
+    else:
+        due_s = arrivals_within(process, rate_per_s, extent.duration_s or 0.0, rng, squared_cv)
+    before_s = np.empty(0)
+    if extent.warmup_s > 0:
+        rng = _rng(seed, _WARMUP_ARRIVALS)
+        before_s = arrivals_within(process, rate_per_s, extent.warmup_s, rng, squared_cv) - extent.warmup_s
+    return Schedule(
+        warmup=Requests(before_s, *_draw(lengths, before_s.size, seed, _WARMUP_LENGTHS)),
+        measured=Requests(due_s, *_draw(lengths, due_s.size, seed, _LENGTHS)),
+        offered_requests_per_s=rate_per_s,
+        warmup_s=extent.warmup_s,
+    )
+
+
+def closed_loop(concurrency: int, lengths: tuple[Lengths, Lengths], extent: Extent, seed: tuple[int, ...]) -> Schedule:
+    """Users that each send their next request when the last is answered."""
+    count = extent.requests or MOST_CLOSED_REQUESTS
+    before = MOST_CLOSED_REQUESTS if extent.warmup_s > 0 else 0
+    return Schedule(
+        warmup=Requests(None, *_draw(lengths, before, seed, _WARMUP_LENGTHS)),
+        measured=Requests(None, *_draw(lengths, count, seed, _LENGTHS)),
+        concurrency=concurrency,
+        warmup_s=extent.warmup_s,
+        duration_s=extent.duration_s,
+    )
+
+
+def replay(time_s: Array, input_tokens: Ints, output_tokens: Ints, warmup_s: float, seed: tuple[int, ...]) -> Schedule:
+    """A trace as it was, from its first request; warmed up by Poisson arrivals at its mean rate, with its lengths.
+
+    Args:
+        time_s: ascending [s], at least one, shape (requests,).
+        input_tokens: [tokens], shape (requests,).
+        output_tokens: [tokens], shape (requests,).
+        warmup_s: how long to warm up [s].
+        seed: of the warm-up.
+
+    Raises:
+        InputError: the warm-up cannot be drawn.
+    """
+    due_s = time_s - time_s[0]
+    rate_per_s = (due_s.size - 1) / float(due_s[-1]) if due_s[-1] > 0 else float(due_s.size)
+    before_s = np.empty(0)
+    if warmup_s > 0:
+        before_s = arrivals_within("poisson", rate_per_s, warmup_s, _rng(seed, _WARMUP_ARRIVALS)) - warmup_s
+    chosen = _rng(seed, _WARMUP_LENGTHS).integers(due_s.size, size=before_s.size)
+    return Schedule(
+        warmup=Requests(before_s, input_tokens[chosen], output_tokens[chosen]),
+        measured=Requests(due_s, input_tokens, output_tokens),
+        offered_requests_per_s=rate_per_s,
+        warmup_s=warmup_s,
+    )
+
+
+def _draw(lengths: tuple[Lengths, Lengths], count: int, seed: tuple[int, ...], stream: int) -> tuple[Ints, Ints]:
+    rng = _rng(seed, stream)
+    return lengths[0].draw(count, rng), lengths[1].draw(count, rng)
+
+
+def _rng(seed: tuple[int, ...], stream: int) -> np.random.Generator:
+    return np.random.default_rng((*seed, stream))

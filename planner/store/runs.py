@@ -1,0 +1,167 @@
+"""Run directories: `run.json`, and one file of JSON lines per load point."""
+
+import json
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pydantic import ValidationError
+
+from planner.errors import EnvironmentLackingError, InputFileError, Problem, UsageError
+from planner.schema.benchmark import RequestRecord, Run
+from planner.store.documents import load_document, read_bytes
+from planner.store.files import shown_path, write_text
+from planner.store.validate import read_model
+
+RUN_FILE = "run.json"
+_MOST_BYTES = 2**32
+_MOST_TOLD = 20
+
+
+class RunDirectory:
+    """A new run on disk: each point's requests as they finish, and `run.json` as often as it changes.
+
+    Raises:
+        UsageError: something is there already.
+        EnvironmentLackingError: it cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        refuse_to_mix(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EnvironmentLackingError(f"{shown_path(path)}: cannot be made: {error.strerror or error}") from error
+
+    def write(self, run: Run) -> None:
+        """Writes `run.json`, whole or not at all.
+
+        Raises:
+            EnvironmentLackingError: the disk is full, say.
+        """
+        data = run.model_dump(mode="json", by_alias=True)
+        write_text(self.path / RUN_FILE, json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+    def requests(self, name: str) -> "RequestsFile":
+        """A new file of requests, to be used in a `with`."""
+        return RequestsFile(self.path / name)
+
+
+def refuse_to_mix(path: Path) -> None:
+    """Raises where a new run would be written among other files, or over another run.
+
+    Raises:
+        UsageError: something is there.
+    """
+    shown = shown_path(path)
+    if (path / RUN_FILE).exists():
+        raise UsageError(f"--out {shown}: holds a run already; name another folder")
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"--out {shown}: is a file; name a folder")
+    if path.exists() and any(path.iterdir()):
+        raise UsageError(f"--out {shown}: holds other files; name a new or an empty folder")
+
+
+class RequestsFile(AbstractContextManager["RequestsFile"]):
+    """Appends records, each handed to the system at once, so that whoever ends us ends none of them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> Self:
+        with _told(self._path):
+            self._file = self._path.open("x", encoding="utf-8", newline="\n")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with _told(self._path):
+            self._file.close()
+
+    def append(self, record: RequestRecord) -> None:
+        """Adds a line.
+
+        Raises:
+            EnvironmentLackingError: the disk is full, say.
+        """
+        with _told(self._path):
+            self._file.write(record.model_dump_json() + "\n")
+            self._file.flush()
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EnvironmentLackingError(f"{shown_path(path)}: cannot be written: {error.strerror or error}") from error
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run as read.
+
+    Attributes:
+        run: `run.json`.
+        requests: the records of each point, in the order of run.points.
+        notes: what was passed over, in plain words.
+    """
+
+    run: Run
+    requests: tuple[tuple[RequestRecord, ...], ...]
+    notes: tuple[str, ...]
+
+
+def read_run(path: Path) -> LoadedRun:
+    """Reads a run directory.
+
+    A last line that was cut off, as when the machine went down, is passed over.
+
+    Raises:
+        InputFileError: every mistake, with file and line.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputFileError([Problem(shown_path(path), 0, 0, "", "is a file; needed: the directory of a run")])
+    run = read_model(load_document(path / RUN_FILE), Run, "run")
+    problems: list[Problem] = []
+    notes: list[str] = []
+    points = []
+    for number, point in enumerate(run.points):
+        if Path(point.requests_file).name != point.requests_file:
+            where = f"points[{number}].requests_file"
+            problems.append(Problem(shown_path(path / RUN_FILE), 0, 0, where, "must be a file beside run.json"))
+            continue
+        try:
+            points.append(tuple(_records(path / point.requests_file, notes)))
+        except InputFileError as error:
+            problems += error.problems
+    if problems:
+        raise InputFileError(problems)
+    return LoadedRun(run, tuple(points), tuple(notes))
+
+
+def _records(path: Path, notes: list[str]) -> list[RequestRecord]:
+    file = shown_path(path)
+    lines = read_bytes(path, _MOST_BYTES).split(b"\n")
+    if lines[-1]:
+        notes.append(f"{file}: its last line is cut off, and left out")
+    records: list[RequestRecord] = []
+    problems: list[Problem] = []
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            records.append(RequestRecord.model_validate_json(line))
+        except ValidationError as error:
+            for details in error.errors(include_url=False):
+                field = ".".join(str(part) for part in details["loc"])
+                problems.append(Problem(file, number, 0, field, details["msg"]))
+        if len(problems) >= _MOST_TOLD:
+            problems.append(Problem(file, number, 0, "", "reading ends here: too many mistakes"))
+            break
+    if problems:
+        raise InputFileError(problems)
+    return records

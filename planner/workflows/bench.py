@@ -1,0 +1,167 @@
+"""A load test from its options to a run directory."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from planner.engines.discovery import discover
+from planner.engines.openai_http import OpenAIClient
+from planner.engines.target import Target, target_of
+from planner.loadtest.driver import Driver, Load, Outcome
+from planner.loadtest.load import PromptLoad
+from planner.loadtest.progress import Progress
+from planner.loadtest.prompts import calibrate
+from planner.loadtest.schedule import Schedule, load_label
+from planner.loadtest.summary import load_point
+from planner.schema.benchmark import LoadPoint, Run
+from planner.store.runs import RunDirectory
+from planner.workflows.bench_options import BenchOptions, BenchPlan, read_options
+from planner.workflows.bench_points import Trace, part_of, schedules
+from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
+from planner.workflows.interruption import Interruption, interruptible
+from planner.workflows.workload import read_trace
+
+Show = Callable[[str, Progress], None]
+
+_START_UP_LIMIT_S = 1800.0
+"""Large models load for a quarter of an hour from slow disks."""
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """A load test that was made.
+
+    Attributes:
+        run: as `run.json` holds it.
+        directory: where it is.
+        points: its load points.
+        warnings: what must be known of them, each with its load.
+        doubts: why they must not be trusted, likewise; empty where they may.
+    """
+
+    run: Run
+    directory: Path
+    points: tuple[LoadPoint, ...]
+    warnings: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Somebody stopped it."""
+        return self.run.status == "interrupted"
+
+
+def bench(
+    options: BenchOptions,
+    environment: Mapping[str, str],
+    show: Show = lambda _, __: None,
+    on_wait: Callable[[float], None] = lambda _: None,
+) -> BenchResult:
+    """Load-tests a server, one that is there or one that it starts.
+
+    Args:
+        options: of the command.
+        environment: where the values of headers are.
+        show: told the load and where it stands, several times a second.
+        on_wait: told for how long a server has been starting [s].
+
+    Raises:
+        UsageError: every mistake of the options.
+        InputFileError: every mistake of the trace.
+        EnvironmentLackingError: the server cannot be reached or started, or the disk is full.
+        KeyboardInterrupt: before anything was measured.
+    """
+    plan = read_options(options, environment)
+    trace = None if options.trace is None else part_of(read_trace(options.trace), plan.extent)
+    if plan.target is not None:
+        return _run(_measure(plan, plan.target, trace, show))
+    from planner.engines.vllm import serve  # noqa: PLC0415 - only where a server is started
+
+    model = options.serve or ""
+    directory = RunDirectory(options.out or default_directory(model))
+    with serve(model, options.vllm_args, directory.path / "vllm.log", on_wait, _START_UP_LIMIT_S) as started:
+        return _run(_measure(plan, target_of(started.url, {}, {}), trace, show, directory, started))
+
+
+def _run(work: Coroutine[Any, Any, BenchResult]) -> BenchResult:
+    """Runs it on the fastest event loop there is."""
+    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    with suppress(ImportError):  # there is none on Windows
+        import uvloop  # noqa: PLC0415 - see above
+
+        factory = uvloop.new_event_loop
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(work)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+async def _measure(
+    plan: BenchPlan,
+    target: Target,
+    trace: Trace | None,
+    show: Show,
+    directory: RunDirectory | None = None,
+    started: Started | None = None,
+) -> BenchResult:
+    options = plan.options
+    async with OpenAIClient(target, plan.endpoint, options.timeout_s) as client:
+        with interruptible() as interruption:
+            found = await discover(client, options.model or (started.model if started is not None else None))
+            calibration = await calibrate(client, found.model)
+            server = server_of(plan, target.root, found, started)
+            directory = directory or RunDirectory(options.out or default_directory(found.model))
+            notes = [calibration.warning] if calibration.warning else []
+            book = RunBook(directory, new_run(plan, found, server, directory.path.name, notes))
+            salt = time.time_ns()  # the prompts of the last run would meet a prefix cache that knows them
+            is_storm = False
+            for schedule, told in schedules(plan, trace, server.limits.max_model_len, book.points):
+                load = PromptLoad(client, found.model, calibration, (options.seed, salt, len(book.points)))
+                outcome = await _point(plan, schedule, load, book, interruption, show)
+                book.add(load_point(schedule, outcome, plan.slo, [*notes, *told]))
+                is_storm = outcome.is_storm
+                if is_storm or interruption.is_asked:
+                    break
+            book.close("interrupted" if interruption.is_asked else "failed" if is_storm else "complete")
+    return BenchResult(
+        run=book.run,
+        directory=directory.path,
+        points=tuple(book.points),
+        warnings=tuple(f"{_label(point)}: {told}" for point in book.points for told in point.warnings),
+        doubts=tuple(
+            f"{_label(point)}: {why}" for point in book.points for why in _doubts(point, options.max_error_fraction)
+        ),
+    )
+
+
+async def _point(
+    plan: BenchPlan, schedule: Schedule, load: Load, book: RunBook, interruption: Interruption, show: Show
+) -> Outcome:
+    with book.directory.requests(book.next_file) as file:
+        driver = Driver(
+            schedule,
+            load,
+            on_record=file.append,
+            on_progress=lambda progress: show(schedule.label, progress),
+            stops_at_storm=plan.options.max_error_fraction < 1,
+        )
+        interruption.driver = driver
+        return await driver.run()
+
+
+def _label(point: LoadPoint) -> str:
+    return load_label(point.concurrency, point.offered_requests_per_s)
+
+
+def _doubts(point: LoadPoint, max_error_fraction: float) -> Iterator[str]:
+    """Why a point must not be trusted."""
+    if point.client is not None and point.client.is_saturated:
+        yield "the client was saturated, so that its latencies are partly its own"
+    failed, sent = point.requests.failed, point.requests.sent
+    if failed > max_error_fraction * sent:
+        yield f"{failed} of {sent} requests failed; --max-error-fraction allows {max_error_fraction:g}"

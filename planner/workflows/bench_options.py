@@ -1,0 +1,287 @@
+"""The options of `planner bench`: read, held against each other, and every mistake told at once."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from typing import TypeVar, cast, get_args
+
+from pydantic import ValidationError
+
+from planner.core.arrivals import Process
+from planner.core.lengths import Lengths
+from planner.engines.openai_http import EndpointKind
+from planner.engines.target import Target, target_of
+from planner.errors import UsageError
+from planner.loadtest.schedule import Extent
+from planner.schema.benchmark import Arrival, KnownLimits
+from planner.schema.profile import Accelerator
+from planner.schema.scenario import Slo
+from planner.store.runs import refuse_to_mix
+from planner.workflows.workload import parse_lengths, parse_slo
+
+T = TypeVar("T")
+
+DEFAULT_DURATION_S = 30.0
+DEFAULT_INPUT, DEFAULT_OUTPUT = "512", "128"
+DEFAULT_USERS = (1, 2, 4, 8, 16, 32)
+_MOST_POINTS, _MOST_USERS = 100, 100_000
+_LIMITS_ALLOWED = f"NAME=TOKENS with commas between, whole numbers; names: {', '.join(KnownLimits.model_fields)}"
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What the command line says; None where an option is not given."""
+
+    url: str | None = None
+    serve: str | None = None
+    vllm_args: tuple[str, ...] = ()
+    model: str | None = None
+    endpoint: str = "chat"
+    headers: tuple[str, ...] = field(default=(), repr=False)
+    input_tokens: str | None = None
+    output_tokens: str | None = None
+    arrival: str | None = None
+    rate: str | None = None
+    concurrency: str | None = None
+    trace: Path | None = None
+    burstiness: float | None = None
+    requests: int | None = None
+    duration_s: float | None = None
+    warmup_s: float = 0.0
+    sweep: bool = False
+    slo: str | None = None
+    limits: str | None = None
+    accelerator: str | None = None
+    timeout_s: float = 600.0
+    max_error_fraction: float = 0.05
+    out: Path | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class BenchPlan:
+    """The same, read.
+
+    Attributes:
+        options: as given.
+        target: the server; None where one is to be started.
+        endpoint: of its API.
+        arrival: of the open-loop points; closed where there are none.
+        input_tokens: prompt lengths, but where a trace holds them.
+        output_tokens: answer lengths, likewise.
+        rates: of the open-loop points [requests/s].
+        users: of the closed-loop points.
+        extent: of each point; where a trace is replayed, how much of it.
+        slo: for goodput.
+        limits: what the user knows of the server.
+        accelerator: likewise.
+    """
+
+    options: BenchOptions
+    target: Target | None
+    endpoint: EndpointKind
+    arrival: Arrival
+    input_tokens: Lengths
+    output_tokens: Lengths
+    rates: tuple[float, ...]
+    users: tuple[int, ...]
+    extent: Extent
+    slo: Slo
+    limits: KnownLimits
+    accelerator: Accelerator | None
+
+    @property
+    def process(self) -> Process:
+        """Of the open-loop points."""
+        return self.arrival if self.arrival in ("constant", "gamma") else "poisson"
+
+    @property
+    def is_default_ladder(self) -> bool:
+        """A sweep whose open-loop rates follow from its closed-loop points."""
+        return self.options.sweep and not self.rates and self.options.concurrency is None
+
+
+def read_options(options: BenchOptions, environment: Mapping[str, str]) -> BenchPlan:
+    """Reads the options.
+
+    Args:
+        options: as given.
+        environment: where the values of headers are.
+
+    Raises:
+        UsageError: every mistake, with what is allowed.
+    """
+    mistakes = [*_misfits(options), *_out_of_range(options)]
+
+    def read(reader: Callable[[], T], instead: T) -> T:
+        try:
+            return reader()
+        except UsageError as error:
+            mistakes.append(str(error))
+            return instead
+
+    arrival = _arrival(options)
+    if options.out is not None:
+        read(lambda: refuse_to_mix(options.out or Path()), None)
+    has_length = options.requests is not None or arrival == "trace"
+    plan = BenchPlan(
+        options=options,
+        target=read(lambda: _target(options, environment), None),
+        endpoint=cast(EndpointKind, options.endpoint),
+        arrival=arrival,
+        input_tokens=read(lambda: parse_lengths("--input-tokens", options.input_tokens or DEFAULT_INPUT), Lengths(1)),
+        output_tokens=read(
+            lambda: parse_lengths("--output-tokens", options.output_tokens or DEFAULT_OUTPUT), Lengths(1)
+        ),
+        rates=read(lambda: _list("--rate", options.rate, options.sweep, _rate), ()),
+        users=read(lambda: _users(options), ()),
+        extent=Extent(
+            requests=options.requests,
+            duration_s=DEFAULT_DURATION_S if options.duration_s is None and not has_length else options.duration_s,
+            warmup_s=options.warmup_s,
+        ),
+        slo=read(lambda: parse_slo("--slo", options.slo), Slo()),
+        limits=read(lambda: _limits(options.limits), KnownLimits()),
+        accelerator=read(lambda: _accelerator(options.accelerator), None),
+    )
+    if len(plan.rates) + len(plan.users) > _MOST_POINTS:
+        mistakes.append(f"--sweep: {_MOST_POINTS} loads are the most")
+    if mistakes:
+        raise UsageError("\n".join(mistakes))
+    return plan
+
+
+def _misfits(options: BenchOptions) -> Iterator[str]:
+    """Options that are missing, or do not go together."""
+    if (options.url is None) == (options.serve is None):
+        yield "--url, --serve: one of them"
+    if options.serve is None and options.vllm_args:
+        yield "arguments after --: only with --serve MODEL; they go to vLLM"
+    if options.serve is not None and options.headers:
+        yield "--header: only with --url"
+    if options.endpoint not in get_args(EndpointKind):
+        yield f"--endpoint: must be one of {', '.join(get_args(EndpointKind))}; given: {options.endpoint}"
+    if options.arrival is not None and options.arrival not in get_args(Arrival):
+        yield f"--arrival: must be one of {', '.join(get_args(Arrival))}; given: {options.arrival}"
+    if options.requests is not None and options.duration_s is not None:
+        yield "--requests and --duration-s: one of them, not both"
+    arrival = _arrival(options)
+    if arrival == "gamma" and options.burstiness is None:
+        yield "--burstiness: is missing, and --arrival gamma needs it"
+    if arrival != "gamma" and options.burstiness is not None:
+        yield f"--burstiness: not used with --arrival {arrival}"
+    yield from _misfit_loads(options, arrival)
+
+
+def _misfit_loads(options: BenchOptions, arrival: Arrival) -> Iterator[str]:
+    loads = {"--rate": options.rate, "--concurrency": options.concurrency, "--trace": options.trace}
+    if options.sweep:
+        if arrival == "trace" or options.trace is not None:
+            yield "--trace: not with --sweep"
+        if options.arrival == "closed" and options.rate is not None:
+            yield "--rate: not used with --arrival closed"
+        return
+    wanted = {"closed": "--concurrency", "trace": "--trace"}.get(arrival, "--rate")
+    if loads[wanted] is None:
+        yield f"{wanted}: is missing" + (f", and --arrival {arrival} needs it" if options.arrival else "; or --sweep")
+    unused = [name for name, value in loads.items() if name != wanted and value is not None]
+    if arrival == "trace":
+        lengths = {"--input-tokens": options.input_tokens, "--output-tokens": options.output_tokens}
+        unused += [name for name, value in lengths.items() if value is not None]
+    yield from (f"{name}: not used with --arrival {arrival}" for name in unused)
+
+
+def _out_of_range(options: BenchOptions) -> Iterator[str]:
+    positive = {
+        "--burstiness": options.burstiness,
+        "--duration-s": options.duration_s,
+        "--timeout-s": options.timeout_s,
+    }
+    for name, value in positive.items():
+        if value is not None and not 0 < value < inf:
+            yield f"{name}: must be above 0; given: {value:g}"
+    if not 0 <= options.warmup_s < inf:
+        yield f"--warmup-s: must be at least 0; given: {options.warmup_s:g}"
+    if not 0 <= options.max_error_fraction <= 1:
+        yield f"--max-error-fraction: must lie between 0 and 1; given: {options.max_error_fraction:g}"
+    for name, count in (("--requests", options.requests), ("--seed", options.seed + 1)):
+        if count is not None and count < 1:
+            yield f"{name}: must be at least {1 if name == '--requests' else 0}"
+
+
+def _arrival(options: BenchOptions) -> Arrival:
+    """As given, or what the other options imply."""
+    if options.arrival in get_args(Arrival):
+        return cast(Arrival, options.arrival)
+    if options.trace is not None:
+        return "trace"
+    return "closed" if options.concurrency is not None and options.rate is None else "poisson"
+
+
+def _target(options: BenchOptions, environment: Mapping[str, str]) -> Target | None:
+    # What stands where a variable's name should may be the secret itself: it is never repeated.
+    pairs = [header.partition("=") for header in options.headers]
+    if not all(name and variable for name, _, variable in pairs):
+        raise UsageError("--header: must be NAME=VARIABLE, the name of an environment variable that holds the value")
+    if options.url is None:
+        return None
+    return target_of(options.url, {name.strip(): variable.strip() for name, _, variable in pairs}, environment)
+
+
+def _users(options: BenchOptions) -> tuple[int, ...]:
+    if options.sweep and options.concurrency is None and options.rate is None:
+        return DEFAULT_USERS
+    return _list("--concurrency", options.concurrency, options.sweep, _whole)
+
+
+def _list(option: str, text: str | None, is_many: bool, reader: Callable[[str], T]) -> tuple[T, ...]:
+    if text is None:
+        return ()
+    parts = text.split(",") if is_many else [text]
+    try:
+        return tuple(reader(part.strip()) for part in parts)
+    except ValueError as error:
+        many = "; more of them, with commas between, only with --sweep" if "," in text and not is_many else ""
+        raise UsageError(f"{option}: must be {error}{many}; given: {text}") from None
+
+
+def _rate(text: str) -> float:
+    allowed = "requests per second, above 0"
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(allowed) from None
+    if not 0 < value < inf:
+        raise ValueError(allowed)
+    return value
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _MOST_USERS and len(text) <= 9):
+        raise ValueError(f"a whole number of users from 1 to {_MOST_USERS}")
+    return int(text)
+
+
+def _limits(text: str | None) -> KnownLimits:
+    if text is None:
+        return KnownLimits()
+    pairs = [part.partition("=") for part in text.split(",")]
+    try:
+        found = {name.strip(): int(value) for name, _, value in pairs}
+        if len(found) == len(pairs):
+            return KnownLimits.model_validate(found)
+    except (ValueError, ValidationError):
+        pass
+    raise UsageError(f"--limits: must be {_LIMITS_ALLOWED}; given: {text}")
+
+
+def _accelerator(text: str | None) -> Accelerator | None:
+    if text is None:
+        return None
+    name, colon, count = text.rpartition(":")
+    try:
+        is_counted = bool(colon) and count.strip().isdigit()
+        return Accelerator(name=name.strip(), count=int(count)) if is_counted else Accelerator(name=text.strip())
+    except ValidationError:
+        raise UsageError(f"--accelerator: must be a name, or NAME:COUNT; given: {text}") from None

@@ -1,0 +1,157 @@
+"""The driver, sending to a load whose answers are scripted."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from planner.engines.answers import Answer
+from planner.errors import EnvironmentLackingError
+from planner.loadtest.driver import STORM_REQUESTS, Driver, Outcome
+from planner.loadtest.schedule import Requests, Schedule
+from planner.schema.benchmark import RequestRecord
+
+
+class Scripted:
+    """Answers after a time, with an outcome per request; keeps what was asked of it."""
+
+    def __init__(self, takes_s: float = 0.05, outcome: Callable[[int], str] = lambda _: "ok") -> None:
+        self.takes_s, self.outcome = takes_s, outcome
+        self.prepared: list[int] = []
+        self.in_flight = self.most_in_flight = 0
+        self._numbers = itertools.count()
+
+    def prepare(self, index: int, input_tokens: int, output_tokens: int) -> bytes:
+        self.prepared.append(index)
+        return b"%d %d" % (input_tokens, output_tokens)
+
+    async def ask(self, body: bytes, answer: Answer) -> None:
+        answer.sent_s = time.perf_counter()
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await asyncio.sleep(self.takes_s)
+        finally:
+            self.in_flight -= 1
+        answer.outcome = self.outcome(next(self._numbers))
+        answer.chunk_s = [time.perf_counter()]
+        answer.finished_s = time.perf_counter()
+
+
+def requests(due_s: list[float] | None, count: int = 0) -> Requests:
+    count = count if due_s is None else len(due_s)
+    return Requests(None if due_s is None else np.array(due_s), np.arange(count) + 10, np.arange(count) + 20)
+
+
+def opened(due_s: list[float], before_s: list[float] | None = None) -> Schedule:
+    before = before_s or []
+    return Schedule(requests(before), requests(due_s), offered_requests_per_s=1.0, warmup_s=-min(before, default=0.0))
+
+
+def closed(users: int, count: int, warmup_s: float = 0.0, duration_s: float | None = None) -> Schedule:
+    return Schedule(
+        requests(None, 1000 if warmup_s else 0),
+        requests(None, count),
+        concurrency=users,
+        warmup_s=warmup_s,
+        duration_s=duration_s,
+    )
+
+
+def drive(
+    schedule: Schedule, load: Scripted, interrupt_after_s: tuple[float, ...] = (), stops_at_storm: bool = True
+) -> tuple[Outcome, list[RequestRecord]]:
+    kept: list[RequestRecord] = []
+
+    async def work() -> Outcome:
+        driver = Driver(schedule, load, kept.append, lambda _: None, stops_at_storm)
+        for after_s in interrupt_after_s:
+            asyncio.get_running_loop().call_later(after_s, driver.interrupt)
+        return await driver.run()
+
+    return asyncio.run(work()), kept
+
+
+def test_open_loop_sends_when_due_however_many_are_under_way() -> None:
+    load = Scripted(takes_s=0.5)
+    outcome, kept = drive(opened([0.0, 0.0, 0.05, 0.1, 0.1, 0.2]), load)
+    assert load.most_in_flight == 6
+    assert [entry.due_s for entry in outcome.records] == [0.0, 0.0, 0.05, 0.1, 0.1, 0.2]
+    assert all(entry.sent_s is not None and entry.sent_s >= entry.due_s for entry in outcome.records)
+    assert [entry.asked_input_tokens for entry in outcome.records] == [10, 11, 12, 13, 14, 15]
+    assert [entry.index for entry in outcome.records] == list(range(6))
+    assert sorted(entry.index for entry in kept) == list(range(6))
+    assert len(outcome.lags_s) == 6
+
+
+def test_warm_up_goes_first_and_is_counted_nowhere() -> None:
+    load = Scripted()
+    outcome, kept = drive(opened([0.0, 0.1], before_s=[-0.2, -0.1, -0.05]), load)
+    assert load.prepared == [-1, -2, -3, 0, 1]
+    assert len(kept) == len(outcome.records) == len(outcome.lags_s) == 2
+
+
+def test_closed_loop_keeps_its_users_busy_and_no_more() -> None:
+    load = Scripted(takes_s=0.02)
+    outcome, _ = drive(closed(3, 14), load)
+    assert load.most_in_flight == 3
+    assert len(outcome.records) == 14
+    assert all(entry.due_s == entry.sent_s for entry in outcome.records)
+    assert outcome.lags_s == []
+
+
+def test_closed_loop_warms_up_and_ends_by_time() -> None:
+    load = Scripted(takes_s=0.05)
+    outcome, _ = drive(closed(2, 1000, warmup_s=0.3, duration_s=0.4), load)
+    assert sum(index < 0 for index in load.prepared) >= 4
+    assert 2 <= len(outcome.records) <= 18  # two users, 0.4 s, 0.05 s each
+    sent_s = [entry.sent_s for entry in outcome.records if entry.sent_s is not None]
+    assert 0 <= min(sent_s) <= max(sent_s) < 0.4
+
+
+@pytest.mark.parametrize("schedule", [opened([i / 20 for i in range(200)]), closed(2, 200)], ids=["open", "closed"])
+def test_interruption_keeps_what_was_measured(schedule: Schedule) -> None:
+    outcome, kept = drive(schedule, Scripted(takes_s=0.1), interrupt_after_s=(0.5,))
+    assert outcome.is_interrupted
+    assert 2 <= len(outcome.records) == len(kept) < 100
+    # Those under way were given the time to end, and those never sent are not counted.
+    assert {entry.outcome for entry in outcome.records} == {"ok"}
+
+
+def test_second_interruption_waits_for_nothing() -> None:
+    began_s = time.monotonic()
+    outcome, kept = drive(opened([0.0, 0.01, 60.0]), Scripted(takes_s=60.0), interrupt_after_s=(0.3, 0.4))
+    assert time.monotonic() - began_s < 30
+    assert [entry.outcome for entry in outcome.records] == ["cancelled", "cancelled"]
+    assert len(kept) == 2
+
+
+def test_storm_of_failures_ends_the_point() -> None:
+    load = Scripted(takes_s=0.001, outcome=lambda _: "http_500")
+    outcome, kept = drive(closed(1, 500), load)
+    assert outcome.is_storm
+    assert len(kept) == STORM_REQUESTS
+    endured, _ = drive(closed(1, 120), Scripted(takes_s=0.0, outcome=lambda _: "http_500"), stops_at_storm=False)
+    assert not endured.is_storm
+    assert len(endured.records) == 120
+
+
+def test_failures_among_answers_are_no_storm() -> None:
+    load = Scripted(takes_s=0.0, outcome=lambda number: "ok" if number % STORM_REQUESTS == 0 else "reset")
+    outcome, _ = drive(closed(1, 300), load)
+    assert not outcome.is_storm
+    assert len(outcome.records) == 300
+
+
+def test_disk_that_is_full_ends_the_point() -> None:
+    def full(_: RequestRecord) -> None:
+        raise EnvironmentLackingError("no room")
+
+    async def work() -> None:
+        await Driver(opened([0.0, 0.1, 60.0]), Scripted(), full, lambda _: None).run()
+
+    with pytest.raises(EnvironmentLackingError, match="no room"):
+        asyncio.run(work())

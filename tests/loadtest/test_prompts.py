@@ -1,0 +1,52 @@
+"""Prompts: as long as asked, and never alike."""
+
+import asyncio
+
+import pytest
+from known_server import FIXED_TOKENS, KnownServer, tokens_of
+
+from planner.engines.openai_http import EndpointKind, OpenAIClient
+from planner.engines.target import Target
+from planner.loadtest.prompts import WORDS, Calibration, calibrate, prompt
+
+
+def calibrated(server: KnownServer, kind: EndpointKind = "chat") -> Calibration:
+    async def work() -> Calibration:
+        async with OpenAIClient(Target(server.url), kind, 5.0) as client:
+            return await calibrate(client, "m")
+
+    return asyncio.run(work())
+
+
+@pytest.mark.parametrize(("kind", "fixed"), [("chat", FIXED_TOKENS), ("completions", 0)])
+@pytest.mark.parametrize("has_tokenize", [True, False])
+def test_prompts_have_the_tokens_asked(kind: EndpointKind, fixed: int, has_tokenize: bool) -> None:
+    with KnownServer() as server:
+        server.has_tokenize = has_tokenize
+        found = calibrated(server, kind)
+        assert len(server.log) == (0 if has_tokenize else 2)
+    assert found.warning == ""
+    for asked in (32, 100, 512, 3000):
+        counts = [fixed + tokens_of(prompt(found.words(asked), (1, index))) for index in range(30)]
+        assert sum(counts) / 30 == pytest.approx(asked, rel=0.02, abs=1.5)
+        assert max(abs(count - asked) for count in counts) < 0.05 * asked + 5
+
+
+def test_server_that_counts_nothing_gets_words_and_a_warning() -> None:
+    with KnownServer("no_usage") as server:
+        server.has_tokenize = False
+        found = calibrated(server)
+    assert found.words(100) == 100
+    assert "counts no prompt tokens" in found.warning
+
+
+def test_prompts_differ_from_the_start_and_repeat_by_seed() -> None:
+    starts = {" ".join(prompt(60, (1, 2, index)).split()[:6]) for index in range(2000)}
+    assert len(starts) == 2000
+    assert prompt(60, (1, 2, 3)) == prompt(60, (1, 2, 3))
+    assert len(prompt(1000, (0,)).split()) == 1000
+    assert len(set(WORDS)) == len(WORDS)
+
+
+def test_prompt_shorter_than_the_template_is_one_word() -> None:
+    assert Calibration(1.2, 30.0).words(4) == 1

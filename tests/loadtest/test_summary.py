@@ -1,0 +1,172 @@
+"""Figures of load points, from records whose figures can be told by hand."""
+
+import numpy as np
+import pytest
+
+from planner.loadtest.driver import Outcome
+from planner.loadtest.schedule import Requests, Schedule
+from planner.loadtest.summary import load_point
+from planner.loadtest.trends import is_backlog_growing, is_steady
+from planner.schema.benchmark import LoadPoint, RequestRecord
+from planner.schema.scenario import Slo
+
+NONE = Requests(None, np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+OPEN = Schedule(NONE, NONE, offered_requests_per_s=2.0)
+CLOSED = Schedule(NONE, NONE, concurrency=4)
+
+
+def answered(index: int, due_s: float, first_s: float, gaps_s: list[float], **more: object) -> RequestRecord:
+    told = {
+        "input_tokens": 100,
+        "output_tokens": len(gaps_s) + 1,
+        "asked_output_tokens": len(gaps_s) + 1,
+        "outcome": "ok",
+        "finished_s": first_s + sum(gaps_s) + 0.5,  # the connection may end later than the last token
+        **more,
+    }
+    return RequestRecord.model_validate(
+        {"index": index, "due_s": due_s, "sent_s": due_s + 0.25, "first_token_s": first_s, "gaps_s": gaps_s}
+        | {"asked_input_tokens": 100}
+        | told
+    )
+
+
+def failed(index: int, due_s: float, kind: str, message: str = "") -> RequestRecord:
+    return answered(index, due_s, due_s + 1, [], outcome=kind, message=message, output_tokens=None)
+
+
+def figures(*records: RequestRecord, schedule: Schedule = OPEN, slo: Slo | None = None, **more: object) -> LoadPoint:
+    return load_point(schedule, Outcome(records=list(records), **more), slo or Slo())  # type: ignore[arg-type]
+
+
+def test_figures_of_two_answers_and_a_failure() -> None:
+    point = figures(
+        answered(0, 1.0, 2.0, [0.5, 0.5]),
+        answered(1, 2.0, 4.0, [0.25, 0.25, 0.5]),
+        failed(2, 3.0, "http_500", "out of memory"),
+        slo=Slo(ttft_p95_s=1.5),
+    )
+    assert (point.requests.sent, point.requests.ok, point.requests.failed, point.requests.cancelled) == (3, 2, 1, 0)
+    assert point.errors == {"http_500": 1}
+    # From the first due, at 1 s, to the end of the later answer, at 5.5 s.
+    assert point.achieved_requests_per_s == pytest.approx(2 / 4.5)
+    assert point.input_tokens_per_s == pytest.approx(200 / 4.5)
+    assert point.output_tokens_per_s == pytest.approx(7 / 4.5)
+    # From when they were due, 0.25 s before they were sent.
+    assert (point.ttft_s.mean, point.ttft_s.p50) == (1.5, 1.5)
+    assert point.e2e_s.mean == pytest.approx((2.0 + 3.0) / 2)
+    assert point.itl_s.mean == pytest.approx(2.0 / 5)
+    assert point.tpot_s.mean == pytest.approx((0.5 + 1 / 3) / 2)
+    assert point.goodput_requests_per_s == pytest.approx(1 / 4.5)
+    assert point.goodput_fraction == pytest.approx(1 / 3)
+    assert "1 failed with http_500; the first: out of memory" in point.warnings
+
+
+def test_without_a_level_there_is_no_goodput() -> None:
+    point = figures(answered(0, 0.0, 1.0, []))
+    assert (point.goodput_requests_per_s, point.goodput_fraction) == (None, None)
+    assert (point.tpot_s.p50, point.itl_s.p50) == (None, None)
+
+
+def test_nothing_answered_is_null_and_not_zero_time() -> None:
+    point = figures(failed(0, 0.0, "connect"), slo=Slo(ttft_p95_s=1.0))
+    assert point.achieved_requests_per_s == 0
+    assert point.ttft_s.p50 is None
+    assert point.goodput_fraction == 0
+    assert figures().requests.sent == 0
+
+
+def test_cancelled_requests_are_sent_but_not_failed() -> None:
+    point = figures(answered(0, 0.0, 1.0, []), failed(1, 0.0, "cancelled"), is_interrupted=True)
+    assert (point.requests.sent, point.requests.ok, point.requests.failed, point.requests.cancelled) == (2, 1, 0, 1)
+    assert point.errors == {}
+    assert any("interrupted" in warning for warning in point.warnings)
+
+
+def test_tokens_are_counted_by_usage_and_chunks_stand_in() -> None:
+    several = answered(0, 0.0, 1.0, [1.0], output_tokens=9, asked_output_tokens=9)
+    point = figures(several)
+    assert point.tpot_s.mean == pytest.approx(1 / 8)
+    assert any("4.5 tokens per chunk" in warning for warning in point.warnings)
+    uncounted = figures(answered(0, 0.0, 1.0, [1.0, 1.0], output_tokens=None))
+    assert uncounted.output_tokens_per_s == pytest.approx(3 / 3.5)
+    assert any("counted no tokens in 1 answers" in warning for warning in uncounted.warnings)
+
+
+def test_lengths_other_than_asked_are_told() -> None:
+    records = [answered(i, i, i + 1, [0.1] * 9, input_tokens=150, asked_output_tokens=50) for i in range(5)]
+    told = figures(*records).warnings
+    assert "prompts had 150 tokens on average; asked: 100" in told
+    assert "answers had 10 tokens on average; asked: 50" in told
+
+
+@pytest.mark.parametrize(
+    ("lags_s", "cpu", "ttft_s", "is_saturated"),
+    [
+        ([0.02] * 100, 0.5, 0.05, False),
+        ([0.03] * 100, 0.5, 0.05, True),  # above 25 ms
+        ([0.03] * 100, 0.5, 0.20, False),  # but not above a quarter of the TTFT
+        ([0.0] * 98 + [0.5] * 2, 0.5, 0.05, True),  # two in a hundred
+        ([0.0] * 100, 0.96, 0.05, True),
+        ([], 0.5, 0.05, False),
+    ],
+)
+def test_client_that_is_late_or_busy_is_saturated(
+    lags_s: list[float], cpu: float, ttft_s: float, is_saturated: bool
+) -> None:
+    point = figures(answered(0, 0.0, ttft_s, []), lags_s=lags_s, cpu_fraction=cpu)
+    assert point.client is not None
+    assert point.client.is_saturated is is_saturated
+    assert any("the client did not keep up" in warning for warning in point.warnings) is is_saturated
+
+
+def queue(due_s: np.ndarray, service_s: float) -> np.ndarray:
+    """Ends of service at one server, first come first served."""
+    ends, free_s = [], 0.0
+    for due in due_s:
+        free_s = max(free_s, due) + service_s
+        ends.append(free_s)
+    return np.array(ends)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(("utilization", "is_growing"), [(0.6, False), (0.85, False), (1.5, True), (4.0, True)])
+def test_server_that_falls_behind_is_known_by_its_backlog(utilization: float, is_growing: bool, seed: int) -> None:
+    due_s = np.cumsum(np.random.default_rng(seed).exponential(0.1, 600))
+    assert is_backlog_growing(due_s, queue(due_s, 0.1 * utilization)) is is_growing
+
+
+@pytest.mark.parametrize("count", [5, 19, 40, 200])
+def test_short_run_of_long_answers_does_not_count_as_falling_behind(count: int) -> None:
+    due_s = np.arange(count) / 20
+    assert not is_backlog_growing(due_s, due_s + 30.0)
+
+
+def test_server_that_turns_requests_away_is_saturated() -> None:
+    records = [failed(i, i / 10, "http_429") if i % 5 == 0 else answered(i, i / 10, i / 10 + 1, []) for i in range(50)]
+    assert figures(*records).is_saturated
+    assert not figures(*records, schedule=CLOSED).is_saturated
+    assert not figures(*(entry for entry in records if entry.outcome == "ok")).is_saturated
+
+
+def test_load_that_did_not_settle_is_told() -> None:
+    records = [answered(i, i / 10, i / 10 + 0.1 * (1 + i // 30), []) for i in range(60)]
+    point = figures(*records)
+    assert (point.is_steady, point.is_saturated) == (False, False)
+    assert any(warning.startswith("not steady") for warning in point.warnings)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_trend_is_told_from_noise(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    due_s, noise = np.arange(200.0), rng.lognormal(0, 0.5, 200)
+    assert is_steady(due_s, noise) is True
+    assert is_steady(due_s, noise * np.linspace(1, 3, 200)) is False
+    assert is_steady(due_s[:19], noise[:19]) is None
+
+
+def test_order_of_requests_is_irrelevant() -> None:
+    records = [answered(i, i / 10, i / 10 + 1 + i / 50, [0.01 * (i % 7)] * 5) for i in range(60)]
+    order = np.random.default_rng(0).permutation(60)
+    assert figures(*(records[i] for i in order)).ttft_s == figures(*records).ttft_s
+    assert figures(*(records[i] for i in order)).is_steady == figures(*records).is_steady
