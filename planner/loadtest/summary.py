@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from planner.core.latency import meets_slo, statistics, time_per_output_token
 from planner.engines.answers import CANCELLED, OK
 from planner.loadtest.driver import Outcome
-from planner.loadtest.schedule import Schedule
 from planner.loadtest.trends import is_backlog_growing, is_steady
 from planner.schema.benchmark import ClientHealth, LoadPoint, RequestCounts, RequestRecord, Statistics
 from planner.schema.scenario import Slo
@@ -46,11 +45,18 @@ def client_health(outcome: Outcome, ttft_s: Statistics) -> ClientHealth:
     )
 
 
-def load_point(schedule: Schedule, outcome: Outcome, slo: Slo, notes: Sequence[str] = ()) -> LoadPoint:
+def load_point(
+    offered_requests_per_s: float | None,
+    concurrency: int | None,
+    outcome: Outcome,
+    slo: Slo,
+    notes: Sequence[str] = (),
+) -> LoadPoint:
     """The figures of a load point; latencies are of the answers that came whole.
 
     Args:
-        schedule: what was asked.
+        offered_requests_per_s: scheduled rate; None in a closed loop [requests/s].
+        concurrency: users of a closed loop; None in an open one.
         outcome: what was sent, and what came of it.
         slo: the service level; goodput is null where it holds no limit.
         notes: further warnings.
@@ -77,10 +83,10 @@ def load_point(schedule: Schedule, outcome: Outcome, slo: Slo, notes: Sequence[s
     )
     client = client_health(outcome, ttft)
     is_settled = is_steady(due_s, e2e_s)
-    is_overloaded = schedule.concurrency is None and _is_overloaded(records, errors)
+    is_overloaded = concurrency is None and _is_overloaded(records, errors)
     return LoadPoint(
-        offered_requests_per_s=schedule.offered_requests_per_s,
-        concurrency=schedule.concurrency,
+        offered_requests_per_s=offered_requests_per_s,
+        concurrency=concurrency,
         achieved_requests_per_s=len(answered) / span_s if span_s else 0.0,
         requests=counts,
         errors=dict(sorted(errors.items())),

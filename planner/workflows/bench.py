@@ -123,7 +123,11 @@ async def _measure(
             for schedule, told in schedules(plan, trace, server.limits.max_model_len, book.points):
                 load = PromptLoad(client, found.model, calibration, (options.seed, salt, len(book.points)))
                 outcome = await _point(plan, schedule, load, book, interruption, show)
-                book.add(load_point(schedule, outcome, plan.slo, [*notes, *told]))
+                book.add(
+                    load_point(
+                        schedule.offered_requests_per_s, schedule.concurrency, outcome, plan.slo, [*notes, *told]
+                    )
+                )
                 is_storm = outcome.is_storm
                 if is_storm or interruption.is_asked:
                     break

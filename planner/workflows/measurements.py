@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from planner.errors import InputFileError, Problem
-from planner.loadtest.summary import summarize
+from planner.loadtest.driver import Outcome
+from planner.loadtest.schedule import load_label
+from planner.loadtest.summary import load_point
 from planner.schema.benchmark import LoadPoint, RequestRecord, Server
 from planner.schema.profile import Engine, Model
 from planner.schema.scenario import Slo
@@ -60,7 +62,8 @@ def read_measurements(paths: Sequence[Path]) -> list[Measurement]:
 
 def _of_run(path: Path) -> list[Measurement]:
     folder = path if path.is_dir() else path.parent
-    run, records = read_run(folder)
+    loaded = read_run(folder)
+    run = loaded.run
     return [
         Measurement(
             run=run.name,
@@ -68,42 +71,27 @@ def _of_run(path: Path) -> list[Measurement]:
             basis=run.basis,
             started_at=run.started_at,
             server=run.server,
-            label=describe_load(point.metrics),
+            label=load_label(point.metrics.concurrency, point.metrics.offered_requests_per_s),
             point=point.metrics,
             records=of_point,
         )
-        for point, of_point in zip(run.points, records, strict=True)
+        for point, of_point in zip(run.points, loaded.requests, strict=True)
     ]
 
 
 def _of_vllm_bench(path: Path) -> Measurement:
     result = read_vllm_bench(path)
     records = result.records()
-    point = summarize(
-        records,
-        offered_requests_per_s=result.rate_per_s,
-        concurrency=None if result.rate_per_s is not None else result.max_concurrency or len(records) or None,
-        slo=Slo(),
-        cpu_fraction=None,
-    )
+    rate_per_s = result.rate_per_s
+    users = None if rate_per_s is not None else result.max_concurrency or len(records) or None
+    point = load_point(rate_per_s, users, Outcome(records), Slo())
     return Measurement(
         run=shown_path(Path(path.stem)),
         path=path,
         basis="measured",
         started_at=result.date,
         server=Server(url="", model=Model(id=result.model_id), engine=Engine(name="vllm")),
-        label=describe_load(point),
+        label=load_label(point.concurrency, point.offered_requests_per_s),
         point=point,
         records=records,
     )
-
-
-def describe_load(point: LoadPoint) -> str:
-    """A load in a few words.
-
-    Args:
-        point: of a run.
-    """
-    if point.offered_requests_per_s is not None:
-        return f"{point.offered_requests_per_s:.4g} requests/s"
-    return f"{point.concurrency} users"

@@ -36,7 +36,9 @@ def failed(index: int, due_s: float, kind: str, message: str = "") -> RequestRec
 
 
 def figures(*records: RequestRecord, schedule: Schedule = OPEN, slo: Slo | None = None, **more: object) -> LoadPoint:
-    return load_point(schedule, Outcome(records=list(records), **more), slo or Slo())  # type: ignore[arg-type]
+    return load_point(
+        schedule.offered_requests_per_s, schedule.concurrency, Outcome(records=list(records), **more), slo or Slo()
+    )  # type: ignore[arg-type]
 
 
 def test_figures_of_two_answers_and_a_failure() -> None:
