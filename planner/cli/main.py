@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli import bench, emulate, plan, report, schema, simulate
+from planner.cli import bench, emulate, fit, plan, report, schema, simulate
 from planner.cli.progress import tell
 from planner.errors import EnvironmentLackingError, PlannerError
 
@@ -22,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("bench")(bench.bench)
+app.command("fit")(fit.fit)
 app.command("simulate")(simulate.simulate)
 app.command("emulate")(emulate.emulate)
 app.command("plan")(plan.plan)

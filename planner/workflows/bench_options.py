@@ -6,8 +6,6 @@ from math import inf
 from pathlib import Path
 from typing import TypeVar, cast, get_args
 
-from pydantic import ValidationError
-
 from planner.core.arrivals import Process
 from planner.core.lengths import Lengths
 from planner.engines.openai_http import EndpointKind
@@ -18,6 +16,7 @@ from planner.schema.benchmark import Arrival, KnownLimits
 from planner.schema.profile import Accelerator
 from planner.schema.scenario import Slo
 from planner.store.runs import refuse_to_mix
+from planner.workflows.server_options import parse_accelerator, parse_limits
 from planner.workflows.workload import parse_lengths, parse_slo
 
 T = TypeVar("T")
@@ -26,7 +25,6 @@ DEFAULT_DURATION_S = 30.0
 DEFAULT_INPUT, DEFAULT_OUTPUT = "512", "128"
 DEFAULT_USERS = (1, 2, 4, 8, 16, 32)
 _MOST_POINTS, _MOST_USERS = 100, 100_000
-_LIMITS_ALLOWED = f"NAME=TOKENS with commas between, whole numbers; names: {', '.join(KnownLimits.model_fields)}"
 
 
 @dataclass(frozen=True)
@@ -142,8 +140,8 @@ def read_options(options: BenchOptions, environment: Mapping[str, str]) -> Bench
             warmup_s=options.warmup_s,
         ),
         slo=read(lambda: parse_slo("--slo", options.slo), Slo()),
-        limits=read(lambda: _limits(options.limits), KnownLimits()),
-        accelerator=read(lambda: _accelerator(options.accelerator), None),
+        limits=read(lambda: parse_limits(options.limits), KnownLimits()),
+        accelerator=read(lambda: parse_accelerator(options.accelerator), None),
     )
     if len(plan.rates) + len(plan.users) > _MOST_POINTS:
         mistakes.append(f"--sweep: {_MOST_POINTS} loads are the most")
@@ -261,27 +259,3 @@ def _whole(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _MOST_USERS and len(text) <= 9):
         raise ValueError(f"a whole number of users from 1 to {_MOST_USERS}")
     return int(text)
-
-
-def _limits(text: str | None) -> KnownLimits:
-    if text is None:
-        return KnownLimits()
-    pairs = [part.partition("=") for part in text.split(",")]
-    try:
-        found = {name.strip(): int(value) for name, _, value in pairs}
-        if len(found) == len(pairs):
-            return KnownLimits.model_validate(found)
-    except (ValueError, ValidationError):
-        pass
-    raise UsageError(f"--limits: must be {_LIMITS_ALLOWED}; given: {text}")
-
-
-def _accelerator(text: str | None) -> Accelerator | None:
-    if text is None:
-        return None
-    name, colon, count = text.rpartition(":")
-    try:
-        is_counted = bool(colon) and count.strip().isdigit()
-        return Accelerator(name=name.strip(), count=int(count)) if is_counted else Accelerator(name=text.strip())
-    except ValidationError:
-        raise UsageError(f"--accelerator: must be a name, or NAME:COUNT; given: {text}") from None
