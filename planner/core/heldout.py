@@ -4,6 +4,7 @@ import numpy as np
 
 from planner.core.simulate import Arrivals, simulate
 from planner.core.steptime import Floats, Timeline
+from planner.errors import InputError
 from planner.schema.profile import Profile
 
 
@@ -18,8 +19,7 @@ def measured_figures(timeline: Timeline) -> dict[str, float]:
         >>> {name: round(value, 6) for name, value in measured_figures(alone).items()}["output_tokens_per_s"]
         75.0
     """
-    first_s, last_s = timeline.first_token_s, timeline.last_token_s
-    return _figures(timeline.sent_s, first_s, last_s, timeline.output_tokens)
+    return _figures(timeline, timeline.first_token_s, timeline.last_token_s)
 
 
 def predicted_figures(profile: Profile, timeline: Timeline) -> dict[str, float]:
@@ -28,12 +28,21 @@ def predicted_figures(profile: Profile, timeline: Timeline) -> dict[str, float]:
     Args:
         profile: whose prediction it is.
         timeline: the requests; what became of them is not looked at.
+
+    Raises:
+        InputError: requests were answered that the profile's limits would have refused, so that a limit is wrong.
     """
     by_time = np.argsort(timeline.sent_s, kind="stable")
-    arrivals = Arrivals.of(timeline.sent_s[by_time], timeline.prompt_tokens[by_time], timeline.output_tokens[by_time])
-    served = simulate(profile, 1, arrivals)
-    kept = served.arrivals
-    return _figures(kept.arrival_s, served.first_token_s, served.last_token_s, kept.output_tokens)
+    served = simulate(
+        profile,
+        1,
+        Arrivals.of(timeline.sent_s[by_time], timeline.prompt_tokens[by_time], timeline.output_tokens[by_time]),
+    )
+    if served.too_long:
+        raise InputError("limits", f"{served.too_long} answered requests are longer than these limits allow")
+    first_s, last_s = np.empty(by_time.size), np.empty(by_time.size)
+    first_s[by_time], last_s[by_time] = served.first_token_s, served.last_token_s
+    return _figures(timeline, first_s, last_s)
 
 
 def relative_errors(predicted: dict[str, float], measured: dict[str, float]) -> dict[str, float]:
@@ -50,7 +59,11 @@ def relative_errors(predicted: dict[str, float], measured: dict[str, float]) -> 
     }
 
 
-def _figures(sent_s: Floats, first_s: Floats, last_s: Floats, output_tokens: np.ndarray) -> dict[str, float]:
+def _figures(timeline: Timeline, first_s: Floats, last_s: Floats) -> dict[str, float]:
+    """Figures of the requests that count, the warm-up being part of the load alone."""
+    counted = timeline.counted
+    sent_s, output_tokens = timeline.sent_s[counted], timeline.output_tokens[counted]
+    first_s, last_s = first_s[counted], last_s[counted]
     ttft_s, e2e_s = first_s - sent_s, last_s - sent_s
     has_more = output_tokens > 1
     tpot_s = (last_s - first_s)[has_more] / (output_tokens[has_more] - 1)

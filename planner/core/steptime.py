@@ -41,12 +41,19 @@ class Timeline:
         prompt_tokens: shape (requests,) [tokens].
         output_tokens: at least 1, shape (requests,) [tokens].
         token_s: when each token came, request after request [s], shape (sum of output_tokens,).
+        is_counted: whether a request is more than warm-up, shape (requests,); None where all are.
     """
 
     sent_s: Floats
     prompt_tokens: Ints
     output_tokens: Ints
     token_s: Floats
+    is_counted: NDArray[np.bool_] | None = None
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """Which requests count in figures, shape (requests,)."""
+        return np.ones(self.sent_s.size, dtype=np.bool_) if self.is_counted is None else self.is_counted
 
     @property
     def first_token(self) -> Ints:

@@ -38,7 +38,7 @@ class Outcome:
     """What a load point gave.
 
     Attributes:
-        records: of the requests sent, in the order of the schedule.
+        records: of the requests sent, in the order of the schedule; those of the warm-up are kept in no figure.
         lags_s: how late each request of an open loop was sent [s].
         cpu_fraction: processor time of this process over the time that the point took; 1 is one core.
         is_interrupted: somebody stopped it.
@@ -144,8 +144,12 @@ class Driver:
 
     async def _send(self, requests: Requests, index: int, body: bytes, due_s: float | None, is_measured: bool) -> None:
         answer = Answer()
+        asked = int(requests.input_tokens[index]), int(requests.output_tokens[index])
         if not is_measured:
             await self._load.ask(body, answer)
+            sent_s = (answer.sent_s or time.perf_counter()) - self._tally.start_s
+            due_s = sent_s if due_s is None else due_s
+            self._on_record(record(index, due_s, asked, answer, self._tally.start_s, is_warmup=True))
             return
         if self._cpu_s is None:
             self._cpu_s = time.process_time()
@@ -158,7 +162,6 @@ class Driver:
         sent_s = (answer.sent_s or time.perf_counter()) - self._tally.start_s
         if due_s is not None:
             self._outcome.lags_s.append(max(0.0, sent_s - due_s))
-        asked = int(requests.input_tokens[index]), int(requests.output_tokens[index])
         entry = record(index, sent_s if due_s is None else due_s, asked, answer, self._tally.start_s)
         self._outcome.records.append(entry)
         self._tally.finished(entry)

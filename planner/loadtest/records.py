@@ -9,7 +9,9 @@ _DECIMALS = 6
 """Of seconds: no clock of ours is better, and the files are half as long."""
 
 
-def record(index: int, due_s: float, asked: tuple[int, int], answer: Answer, start_s: float) -> RequestRecord:
+def record(
+    index: int, due_s: float, asked: tuple[int, int], answer: Answer, start_s: float, is_warmup: bool = False
+) -> RequestRecord:
     """A request's record.
 
     Args:
@@ -18,6 +20,7 @@ def record(index: int, due_s: float, asked: tuple[int, int], answer: Answer, sta
         asked: lengths of prompt and answer asked for [tokens].
         answer: what came of it.
         start_s: the point's start, on the clock of the answer [s].
+        is_warmup: sent before anything counts.
     """
 
     def since(time_s: float | None) -> float | None:
@@ -25,6 +28,7 @@ def record(index: int, due_s: float, asked: tuple[int, int], answer: Answer, sta
 
     return RequestRecord(
         index=index,
+        is_warmup=is_warmup,
         due_s=round(due_s, _DECIMALS),
         sent_s=since(answer.sent_s),
         first_token_s=since(answer.chunk_s[0] if answer.chunk_s else None),

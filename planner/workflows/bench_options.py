@@ -17,7 +17,7 @@ from planner.schema.profile import Accelerator
 from planner.schema.scenario import Slo
 from planner.store.runs import refuse_to_mix
 from planner.workflows.server_options import parse_accelerator, parse_limits
-from planner.workflows.workload import parse_lengths, parse_slo
+from planner.workflows.workload import burstiness_and_length_misfits, not_above_0, parse_lengths, parse_slo
 
 T = TypeVar("T")
 
@@ -162,13 +162,8 @@ def _misfits(options: BenchOptions) -> Iterator[str]:
         yield f"--endpoint: must be one of {', '.join(get_args(EndpointKind))}; given: {options.endpoint}"
     if options.arrival is not None and options.arrival not in get_args(Arrival):
         yield f"--arrival: must be one of {', '.join(get_args(Arrival))}; given: {options.arrival}"
-    if options.requests is not None and options.duration_s is not None:
-        yield "--requests and --duration-s: one of them, not both"
     arrival = _arrival(options)
-    if arrival == "gamma" and options.burstiness is None:
-        yield "--burstiness: is missing, and --arrival gamma needs it"
-    if arrival != "gamma" and options.burstiness is not None:
-        yield f"--burstiness: not used with --arrival {arrival}"
+    yield from burstiness_and_length_misfits(arrival, options.burstiness, options.requests, options.duration_s)
     yield from _misfit_loads(options, arrival)
 
 
@@ -191,21 +186,19 @@ def _misfit_loads(options: BenchOptions, arrival: Arrival) -> Iterator[str]:
 
 
 def _out_of_range(options: BenchOptions) -> Iterator[str]:
-    positive = {
-        "--burstiness": options.burstiness,
-        "--duration-s": options.duration_s,
-        "--timeout-s": options.timeout_s,
-    }
-    for name, value in positive.items():
-        if value is not None and not 0 < value < inf:
-            yield f"{name}: must be above 0; given: {value:g}"
+    yield from not_above_0(
+        {
+            "--burstiness": options.burstiness,
+            "--duration-s": options.duration_s,
+            "--timeout-s": options.timeout_s,
+        }
+    )
     if not 0 <= options.warmup_s < inf:
         yield f"--warmup-s: must be at least 0; given: {options.warmup_s:g}"
     if not 0 <= options.max_error_fraction <= 1:
         yield f"--max-error-fraction: must lie between 0 and 1; given: {options.max_error_fraction:g}"
-    for name, count in (("--requests", options.requests), ("--seed", options.seed + 1)):
-        if count is not None and count < 1:
-            yield f"{name}: must be at least {1 if name == '--requests' else 0}"
+    if options.seed < 0:
+        yield "--seed: must be at least 0"
 
 
 def _arrival(options: BenchOptions) -> Arrival:

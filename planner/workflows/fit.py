@@ -112,6 +112,7 @@ def timeline_of(records: Sequence[RequestRecord]) -> Timeline:
         prompt_tokens=np.array([record.input_tokens or record.asked_input_tokens for record in answered]),
         output_tokens=np.array(tokens, dtype=np.int64),
         token_s=np.concatenate(token_s) if token_s else np.zeros(0),
+        is_counted=np.array([not record.is_warmup for record in answered], dtype=np.bool_),
     )
 
 
@@ -209,7 +210,10 @@ def _point(measurement: Measurement, used_for: str) -> dict[str, object]:
 
 def _prediction(profile: Profile, measurement: Measurement) -> dict[str, object]:
     timeline = timeline_of(measurement.records)
-    measured, predicted = measured_figures(timeline), predicted_figures(profile, timeline)
+    try:
+        measured, predicted = measured_figures(timeline), predicted_figures(profile, timeline)
+    except InputError as error:
+        raise UsageError(f"{measurement.label}: {error.message}; state them with --limits") from error
     return {
         "load": measurement.label,
         "measured": measured,

@@ -150,7 +150,14 @@ def parse_load(
         if trace is None or mistakes:
             raise UsageError("\n".join(mistakes))
         return trace
-    lengths, mistakes = {}, [*_misfits(arrival, given), *_out_of_range(given)]
+    lengths, mistakes = (
+        {},
+        [
+            *_misfits(arrival, given),
+            *burstiness_and_length_misfits(arrival, burstiness, requests, duration_s),
+            *not_above_0({"--rate": rate, "--burstiness": burstiness, "--duration-s": duration_s}),
+        ],
+    )
     for option, text in (("--input-tokens", input_tokens), ("--output-tokens", output_tokens)):
         try:
             lengths[option] = None if text is None else parse_lengths(option, text)
@@ -170,29 +177,34 @@ def parse_load(
     )
 
 
+def burstiness_and_length_misfits(
+    arrival: str, burstiness: float | None, requests: int | None, duration_s: float | None
+) -> Iterator[str]:
+    """Mistakes of the options that every load has: of those that only some arrivals need, and of how long it lasts."""
+    if arrival == "gamma" and burstiness is None:
+        yield "--burstiness: is missing, and --arrival gamma needs it"
+    if arrival != "gamma" and burstiness is not None:
+        yield f"--burstiness: not used with --arrival {arrival}"
+    if requests is not None and duration_s is not None:
+        yield "--requests and --duration-s: one of them, not both"
+    if requests is not None and requests < 1:
+        yield f"--requests: must be at least 1; given: {requests}"
+
+
+def not_above_0(options: Mapping[str, float | None]) -> Iterator[str]:
+    """Mistakes of options that must be above 0 where they are given."""
+    for name, value in options.items():
+        if value is not None and not 0 < value < np.inf:
+            yield f"{name}: must be above 0; given: {value:g}"
+
+
 def _misfits(arrival: str, given: Mapping[str, object]) -> Iterator[str]:
-    """Options that are missing, or do not go together."""
+    """Options that are missing, or an arrival that does not exist."""
     if arrival not in _PROCESSES:
         yield f"--arrival: must be one of {', '.join(_PROCESSES)}, trace; given: {arrival}"
     for name in ("--rate", "--input-tokens", "--output-tokens"):
         if given[name] is None:
             yield f"{name}: is missing"
-    if arrival == "gamma" and given["--burstiness"] is None:
-        yield "--burstiness: is missing, and --arrival gamma needs it"
-    if arrival != "gamma" and given["--burstiness"] is not None:
-        yield f"--burstiness: not used with --arrival {arrival}"
-    if given["--requests"] is not None and given["--duration-s"] is not None:
-        yield "--requests and --duration-s: one of them, not both"
-
-
-def _out_of_range(given: Mapping[str, object]) -> Iterator[str]:
-    for name in ("--rate", "--burstiness", "--duration-s"):
-        value = given[name]
-        if isinstance(value, float) and not 0 < value < np.inf:
-            yield f"{name}: must be above 0; given: {value:g}"
-    requests = given["--requests"]
-    if isinstance(requests, int) and requests < 1:
-        yield f"--requests: must be at least 1; given: {requests}"
 
 
 def drawn_arrivals(options: ArrivalOptions, seed: int, prefix_hit_fraction: float = 0.0) -> "Arrivals":

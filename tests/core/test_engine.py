@@ -2,25 +2,15 @@
 
 import numpy as np
 import pytest
+from profiles import profile
 
 from planner.core.engine_state import fits
 from planner.core.scheduler import Scheduler
 from planner.core.simulate import Arrivals, simulate
 from planner.errors import InputError
-from planner.schema.profile import Limits, Profile, StepTime
+from planner.schema.profile import Limits, StepTime
 
 STEP_TIME = StepTime(base=1.0, per_prefill_token=0.01, per_sequence=0.1, per_context_token=0.001)
-
-
-def profile(step_time: StepTime, limits: Limits, request_overhead_s: float = 0.0) -> Profile:
-    return Profile(
-        schema_="planner.profile/1",
-        name="test",
-        basis="estimated",
-        step_time_s=step_time,
-        request_overhead_s=request_overhead_s,
-        limits=limits,
-    )
 
 
 def limits(**changed: int) -> Limits:

@@ -4,26 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import profile
 
 from planner.core.simulate import Arrivals, gap_quantiles_s, saturation_requests_per_s, simulate
 from planner.errors import InputError
-from planner.schema.profile import Limits, Profile, StepTime
+from planner.schema.profile import Limits, StepTime
 
 ROOMY = Limits(
     max_num_seqs=1000, max_num_batched_tokens=100_000, kv_cache_tokens=10**8, block_tokens=16, max_model_len=10**5
 )
 ONE_AT_A_TIME = ROOMY.model_copy(update={"max_num_seqs": 1})
-
-
-def profile(step_time: StepTime, limits: Limits, request_overhead_s: float = 0.0) -> Profile:
-    return Profile(
-        schema_="planner.profile/1",
-        name="test",
-        basis="estimated",
-        step_time_s=step_time,
-        request_overhead_s=request_overhead_s,
-        limits=limits,
-    )
 
 
 def poisson(requests: int, rate_per_s: float, prompt: int, output: int, seed: int = 7) -> Arrivals:

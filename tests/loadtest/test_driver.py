@@ -87,11 +87,13 @@ def test_open_loop_sends_when_due_however_many_are_under_way() -> None:
     assert len(outcome.lags_s) == 6
 
 
-def test_warm_up_goes_first_and_is_counted_nowhere() -> None:
+def test_warm_up_goes_first_and_is_kept_but_counted_nowhere() -> None:
     load = Scripted()
     outcome, kept = drive(opened([0.0, 0.1], before_s=[-0.2, -0.1, -0.05]), load)
     assert load.prepared == [-1, -2, -3, 0, 1]
-    assert len(kept) == len(outcome.records) == len(outcome.lags_s) == 2
+    assert len(outcome.records) == len(outcome.lags_s) == 2
+    assert [entry.is_warmup for entry in sorted(kept, key=lambda entry: entry.due_s)] == [True] * 3 + [False] * 2
+    assert all((entry.due_s < 0) == entry.is_warmup for entry in kept)
 
 
 def test_closed_loop_keeps_its_users_busy_and_no_more() -> None:

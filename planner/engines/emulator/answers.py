@@ -4,7 +4,7 @@ import json
 import random
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from planner.engines.emulator.bodies import Demand, StreamOptions
 
@@ -40,7 +40,7 @@ class Vocabulary:
         return b"".join(self.word(demand.fingerprint, number) for number in range(demand.output_tokens)).decode()
 
 
-class Wire:
+class Wire(Protocol):
     """How one endpoint words its answers."""
 
     id_prefix: str
@@ -49,15 +49,12 @@ class Wire:
 
     def opening(self) -> Choice | None:
         """What a stream says before its first token."""
-        raise NotImplementedError
 
     def piece(self, text: str, finish_reason: str | None) -> Choice:
         """A piece of a streamed answer."""
-        raise NotImplementedError
 
     def whole(self, text: str) -> Choice:
         """An answer that is not streamed."""
-        raise NotImplementedError
 
 
 class ChatWire(Wire):

@@ -6,6 +6,7 @@ tokens as were asked for.
 """
 
 import zlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -46,7 +47,7 @@ class StreamOptions(BaseModel):
     continuous_usage_stats: bool = False
 
 
-class Ask(BaseModel):
+class Ask(BaseModel, ABC):
     """What both endpoints take."""
 
     model: str | None = None
@@ -55,13 +56,13 @@ class Ask(BaseModel):
     stream: bool | None = False
     stream_options: StreamOptions | None = None
 
+    @abstractmethod
     def prompt_ids(self) -> list[int]:
         """The prompt as tokens."""
-        raise NotImplementedError
 
+    @abstractmethod
     def wanted_tokens(self, room_tokens: int) -> int:
         """Tokens to generate, where the model's length leaves room for so many [tokens]."""
-        raise NotImplementedError
 
 
 class TextPart(BaseModel):
