@@ -26,8 +26,8 @@ class VllmBenchResult(BaseModel):
 
     model_id: str
     date: str = ""
-    request_rate: float | str
-    """Offered rate [requests/s]; "inf" in a closed loop."""
+    request_rate: Annotated[float, Field(gt=0)]
+    """Offered rate [requests/s]; infinite in a closed loop, and then written as a text."""
     max_concurrency: int | None = None
     input_lens: list[Count]
     output_lens: list[Count]
@@ -46,8 +46,7 @@ class VllmBenchResult(BaseModel):
     @property
     def rate_per_s(self) -> float | None:
         """Offered rate [requests/s]; None in a closed loop."""
-        rate = float(self.request_rate)
-        return rate if math.isfinite(rate) else None
+        return self.request_rate if math.isfinite(self.request_rate) else None
 
     def records(self) -> list[RequestRecord]:
         """Every request, with times from the first send."""
