@@ -95,6 +95,7 @@ def hybrid_outcome(hosting: Hosting, api: Api, workload: Workload, rate_fraction
         hosted_requests=hosted_requests,
         accepted=hosted_requests * hosting.option.success_fraction + overflow * api.option.success_fraction,
         attainment_fraction=1.0,
+        capacity_is_measured=hosting.capacity_is_measured,
     )
 
 

@@ -20,11 +20,19 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Hosting:
-    """A hosting option with its prices over the horizon and the load that so many replicas carry."""
+    """A hosting option with its prices over the horizon and the load that so many replicas carry.
+
+    Attributes:
+        option: as stated.
+        prices: over the horizon.
+        capacity: load that so many replicas carry within the service level.
+        capacity_is_measured: on a real machine, rather than stated, estimated or emulated.
+    """
 
     option: HostingOption
     prices: HostingPrices
     capacity: Capacity
+    capacity_is_measured: bool = False
 
     def load_per_s(self, workload: Workload) -> Array:
         """Mean load of each month, retries included [requests/s], shape (months,)."""
@@ -55,6 +63,7 @@ class Outcome:
         accepted: answers that are accepted, shape (months,).
         attainment_fraction: share of requests in hours that hold; None where nothing is hosted alone.
         can_hold: whether any number of replicas meets the service level; where none does, a single one is priced.
+        capacity_is_measured: whether the load that machines carry was measured on a real one.
     """
 
     name: str
@@ -68,6 +77,7 @@ class Outcome:
     accepted: Array
     attainment_fraction: float | None
     can_hold: bool = True
+    capacity_is_measured: bool = False
 
     @property
     def cash_usd(self) -> Array:
@@ -215,4 +225,5 @@ def hosting_outcome(hosting: Hosting, workload: Workload, attainment: float) -> 
         accepted=served * option.success_fraction,
         attainment_fraction=_share(float(held @ workload.requests), float(workload.requests.sum())),
         can_hold=not capacity.is_none,
+        capacity_is_measured=hosting.capacity_is_measured,
     )

@@ -108,7 +108,9 @@ def _naming_machines(index: int) -> Iterator[None]:
         raise InputError("capacity", f"{error.field}: {error.message}", ("hosting", index)) from error
 
 
-def priced_hosting(option: HostingOption, capacity: Capacity, months: int, changes: float) -> Hosting:
+def priced_hosting(
+    option: HostingOption, capacity: Capacity, months: int, changes: float, capacity_is_measured: bool = False
+) -> Hosting:
     """A hosting option ready to be asked.
 
     Args:
@@ -116,8 +118,9 @@ def priced_hosting(option: HostingOption, capacity: Capacity, months: int, chang
         capacity: load that so many replicas carry within the service level.
         months: the horizon H [months].
         changes: model changes per year [changes/year].
+        capacity_is_measured: on a real machine, rather than stated, estimated or emulated.
     """
-    return Hosting(option, hosting_prices(option, months, changes), capacity)
+    return Hosting(option, hosting_prices(option, months, changes), capacity, capacity_is_measured)
 
 
 def priced_api(option: ApiOption, list_usd_per_request: float, months: int) -> Api:

@@ -74,6 +74,7 @@ class Rules:
                 is_feasible=not self.infeasible_because(outcome),
                 cost_per_success_usd=outcome.cost_per_success_usd(rate),
                 npv_cost_usd=outcome.npv_cost_usd(rate),
+                capacity_is_measured=outcome.capacity_is_measured,
             )
             for outcome in outcomes
         ]

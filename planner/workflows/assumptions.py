@@ -37,6 +37,7 @@ def assumptions_of(loaded: LoadedScenario) -> list[Assumption]:
     for index, hosting in enumerate(scenario.hosting):
         users = [hosting.name, *(hybrid_name(hosting.name, api.name) for api in scenario.api)]
         register += _leaves(loaded, ("hosting", index), hosting, f"hosting[{index}].", users)
+        register += _profile_rows(loaded, index, users)
     for index, api in enumerate(scenario.api):
         users = [api.name, *(hybrid_name(hosting.name, api.name) for hosting in scenario.hosting)]
         register += _leaves(loaded, ("api", index), api, f"api[{index}].", users)
@@ -126,6 +127,22 @@ def _with_price_source(row: Assumption, key: str, model: BaseModel, as_of: datet
 def _describe(source: PriceSource | ApiPrice) -> str:
     text = source.source or "no source stated"
     return f"example: {text}" if source.basis == "example" else text
+
+
+def _profile_rows(loaded: LoadedScenario, index: int, users: Sequence[str]) -> Iterator[Assumption]:
+    """What a profile says of the engine, with the profile's basis."""
+    profile, option = loaded.profiles[index], loaded.scenario.hosting[index]
+    if profile is None:
+        return
+    source = f"{option.profile}: {profile.name}"
+    prefix = f"hosting[{index}].profile."
+    for name, value in profile.step_time_s.model_dump().items():
+        yield _assumption(f"{prefix}step_time_s.{name}", value, "s", profile.basis, source, users)
+    overhead_id = f"{prefix}request_overhead_s"
+    yield _assumption(overhead_id, profile.request_overhead_s, "s", profile.basis, source, users)
+    for name, value in profile.limits.model_dump().items():
+        unit = "requests" if name == "max_num_seqs" else "tokens"
+        yield _assumption(f"{prefix}limits.{name}", value, unit, profile.basis, source, users)
 
 
 def _catalog_rows(loaded: LoadedScenario, index: int, option: ApiOption, users: Sequence[str]) -> Iterator[Assumption]:

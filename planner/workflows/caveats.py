@@ -8,6 +8,7 @@ from planner.core.gates import because_of
 from planner.core.question import Question
 from planner.schema.options import ApiPrice, HostingOption, PriceSource
 from planner.schema.plan import Assumption, Gate
+from planner.schema.profile import Profile
 from planner.schema.scenario import Scenario, hybrid_name
 from planner.workflows.assumptions import PRICE_MAX_AGE_DAYS, price_is_stale
 from planner.workflows.question import LoadedScenario
@@ -39,15 +40,18 @@ def warnings_of(loaded: LoadedScenario, question: Question, gates: Sequence[Gate
 def grade_of(loaded: LoadedScenario) -> tuple[Grade, list[str]]:
     """The grade, and every reason that lowers it from "decision".
 
-    Stated capacity, example prices and prices that are old or undated lower the grade, never the choice.
+    Capacity that was not measured, example prices and prices that are old or undated lower the grade, never the choice.
     """
     as_of = loaded.scenario.as_of
     examples = [f"{name}: the price is an example" for name, price in _prices(loaded) if _is_example(price)]
-    unverified = [
-        f"{option.name}: capacity is stated, not measured"
-        for option in loaded.scenario.hosting
-        if option.capacity is not None
-    ]
+    unverified = []
+    for option, profile in zip(loaded.scenario.hosting, loaded.profiles, strict=True):
+        if profile is None:
+            unverified.append(f"{option.name}: capacity is stated, not measured")
+        elif profile.basis == "emulated":
+            examples.append(f"{option.name}: capacity is emulated, from a stand-in for the real machine")
+        elif profile.basis == "estimated":
+            unverified.append(f"{option.name}: capacity is estimated, not measured")
     for name, price in _prices(loaded):
         if price is None or price.checked_on is None:
             unverified.append(f"{name}: nobody says when the price was checked")
@@ -94,13 +98,13 @@ def _traffic(loaded: LoadedScenario) -> Iterator[str]:
         yield f"traffic.burst_hours_fraction: not used by shape: {traffic.shape_name}"
     if traffic.shape_name in ("diurnal", "bursty") and traffic.peak_to_mean == 1:
         yield f"traffic.peak_to_mean: 1, so that shape: {traffic.shape_name} is flat"
-    if traffic.burstiness != 1 and loaded.scenario.hosting:
+    if traffic.burstiness != 1 and None in loaded.profiles:
         yield "traffic.burstiness: has no effect on stated capacity, which is sized by hourly means"
 
 
 def _hosting(loaded: LoadedScenario) -> Iterator[str]:
     scenario = loaded.scenario
-    for option in scenario.hosting:
+    for option, profile in zip(scenario.hosting, loaded.profiles, strict=True):
         lines = list(_COST_LINES)
         if scenario.requirements.model_changes_per_year > 0:
             lines.append("requalification_usd_per_model_change")
@@ -112,13 +116,25 @@ def _hosting(loaded: LoadedScenario) -> Iterator[str]:
         unused = _unused(option)
         if unused:
             yield f"{option.name}: not used with tenure: {option.tenure}: {', '.join(unused)}"
-        if option.prefix_hit_fraction > 0:
+        if profile is not None:
+            yield from _of_profile(option, profile)
+        elif option.prefix_hit_fraction > 0:
             yield f"{option.name}: prefix_hit_fraction has no effect on stated capacity"
         if option.price_source is None:
             yield f"{option.name}: the price has no price_source, so nobody can tell how old it is"
     slo = scenario.service.slo
-    if scenario.hosting and (slo.ttft_p95_s is not None or slo.tpot_p95_s is not None):
+    if None in loaded.profiles and (slo.ttft_p95_s is not None or slo.tpot_p95_s is not None):
         yield "service.slo: taken to hold up to the stated capacity; nothing here checks it"
+
+
+def _of_profile(option: HostingOption, profile: Profile) -> Iterator[str]:
+    if profile.basis != "measured":
+        yield f"{option.name}: sized by a profile that is {profile.basis}, not measured"
+    if profile.accelerator is not None and profile.accelerator.count != option.gpus_per_replica:
+        yield (
+            f"{option.name}: gpus_per_replica is {option.gpus_per_replica}, and its profile is of "
+            f"{profile.accelerator.count} × {profile.accelerator.name}"
+        )
 
 
 def _unused(option: HostingOption) -> list[str]:

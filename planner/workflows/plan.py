@@ -28,6 +28,7 @@ from planner.schema.scenario import Scenario
 from planner.store.tables import Progress
 from planner.workflows.assumptions import all_option_names, assumptions_of
 from planner.workflows.caveats import decide_again_on, grade_of, warnings_of
+from planner.workflows.latencies import hosted_latencies
 from planner.workflows.question import LoadedScenario, ask, load_scenario
 from planner.workflows.sensitivity import break_even, cost_curves, flips
 
@@ -71,7 +72,8 @@ def _plan(loaded: LoadedScenario, progress: Progress) -> Plan:
     )
     outcomes = question.outcomes()
     candidates = rules.candidates(outcomes)
-    options = [_option(outcome, rules, sample.mean_tokens) for outcome in outcomes]
+    latencies = hosted_latencies(loaded, question, outcomes)
+    options = [_option(outcome, rules, sample.mean_tokens, latencies.get(outcome.name)) for outcome in outcomes]
     risk = _risk(outcomes, candidates, rate)
     scan = scan_volumes(question, rules, lambda fraction: progress(0.7 * fraction))
     assumptions = assumptions_of(loaded)
@@ -106,7 +108,7 @@ def _reference(loaded: LoadedScenario) -> ScenarioRef:
     )
 
 
-def _option(outcome: Outcome, rules: Rules, mean_tokens: float) -> Option:
+def _option(outcome: Outcome, rules: Rules, mean_tokens: float, p95_s: tuple[float, float] | None) -> Option:
     rate = rules.rate_fraction_per_year
     infeasible_because = rules.infeasible_because(outcome)
     cost_per_success = outcome.cost_per_success_usd(rate)
@@ -124,7 +126,11 @@ def _option(outcome: Outcome, rules: Rules, mean_tokens: float) -> Option:
         npv_cost_usd=_certain(outcome.npv_cost_usd(rate)),
         cost_per_mtok_usd=outcome.cost_per_mtok_usd(rate, mean_tokens),
         cost_per_success_usd=None if cost_per_success is None else _certain(cost_per_success),
-        slo=SloResult(attainment_fraction=outcome.attainment_fraction),
+        slo=SloResult(
+            attainment_fraction=outcome.attainment_fraction,
+            ttft_p95_s=p95_s[0] if p95_s else None,
+            tpot_p95_s=p95_s[1] if p95_s else None,
+        ),
         cash_flow=_cash_flow(outcome),
     )
 

@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import ValidationError
@@ -17,22 +18,32 @@ from planner.core.requests import RequestSample, lognormal_lengths
 from planner.errors import InputError, InputFileError, Problem
 from planner.prices.catalog import CATALOG_CURRENCY, token_prices
 from planner.schema.base import day_from_iso
-from planner.schema.options import ApiPrice
+from planner.schema.options import ApiPrice, HostingOption
+from planner.schema.profile import Profile
 from planner.schema.scenario import Lengths, Scenario, Traffic
 from planner.store.documents import Document, Loc, load_document
 from planner.store.history import History, read_history
+from planner.store.profiles import read_profile
 from planner.store.tables import Progress
 from planner.store.validate import read_model
 from planner.workflows.refusals import not_in_this_version
 
+if TYPE_CHECKING:
+    from planner.core.profile_capacity import HourSample
+
+_SEED = 0
+"""The same scenario gives the same plan."""
+
 
 @dataclass(frozen=True)
 class LoadedScenario:
-    """A scenario, the file it stands in, and what it names: traffic history, prices of each API."""
+    """A scenario, the file it stands in, and what it names: traffic history, service profiles, prices of each API."""
 
     document: Document
     scenario: Scenario
     history: History | None
+    profiles: tuple[Profile | None, ...]
+    """Of each hosting option; None where its capacity is stated."""
     api_prices: tuple[TokenPrices, ...]
 
 
@@ -44,7 +55,7 @@ def load_scenario(path: Path, progress: Progress = lambda _: None) -> LoadedScen
         progress: told the fraction of a history that is read, from 0 to 1.
 
     Raises:
-        InputFileError: every mistake of the scenario, of the history and of the catalogue rows that it names.
+        InputFileError: every mistake of the scenario, of its history and profiles, and of the catalogue rows it names.
     """
     document = load_document(path)
     problems: list[Problem] = []
@@ -57,11 +68,12 @@ def load_scenario(path: Path, progress: Progress = lambda _: None) -> LoadedScen
         history = _history(document, path.parent, progress)
     except InputFileError as error:
         problems += error.problems
+    profiles, unreadable = _profiles(document, path.parent)
     prices, unknown = _api_prices(document)
-    problems += unknown
+    problems += unreadable + unknown
     if scenario is None or problems:
         raise InputFileError(problems)
-    loaded = LoadedScenario(document, scenario, history, tuple(prices))
+    loaded = LoadedScenario(document, scenario, history, tuple(profiles), tuple(prices))
     missing = [key for key in ("input_tokens", "output_tokens") if _lengths(loaded, key) is None]
     if missing:
         message = f"{' and '.join(missing)} missing, and {scenario.traffic.history} has no such column"
@@ -79,6 +91,26 @@ def _history(document: Document, folder: Path, progress: Progress) -> History | 
     if not path.is_file():
         raise InputFileError([document.problem(("traffic", "history"), f"no such file: {name}")])
     return read_history(path, progress)
+
+
+def _profiles(document: Document, folder: Path) -> tuple[list[Profile | None], list[Problem]]:
+    """The profile of each hosting option, read even where other fields are wrong; and what is wrong with them."""
+    profiles: list[Profile | None] = []
+    problems: list[Problem] = []
+    hosting = document.data.get("hosting")
+    for index, option in enumerate(hosting if isinstance(hosting, list) else []):
+        name = option.get("profile") if isinstance(option, dict) else None
+        profiles.append(None)
+        if not isinstance(name, str) or not name:
+            continue
+        if not (folder / name).is_file():
+            problems.append(document.problem(("hosting", index, "profile"), f"no such file: {name}"))
+            continue
+        try:
+            profiles[-1] = read_profile(folder / name)
+        except InputFileError as error:
+            problems += error.problems
+    return profiles, problems
 
 
 def _api_prices(document: Document) -> tuple[list[TokenPrices], list[Problem]]:
@@ -120,9 +152,14 @@ def ask(loaded: LoadedScenario) -> tuple[Question, RequestSample]:
     question = Question(
         workload=workload,
         hosting=tuple(
-            priced_hosting(option, Capacity.per_replica(option.capacity.requests_per_s), months, changes)
-            for option in scenario.hosting
-            if option.capacity is not None
+            priced_hosting(
+                option,
+                _capacity(loaded, option, profile),
+                months,
+                changes,
+                capacity_is_measured=profile is not None and profile.basis == "measured",
+            )
+            for option, profile in zip(scenario.hosting, loaded.profiles, strict=True)
         ),
         api=tuple(priced_api(option, usd, months) for option, usd in zip(scenario.api, list_prices, strict=True)),
         list_usd_per_request=tuple(list_prices),
@@ -131,6 +168,28 @@ def ask(loaded: LoadedScenario) -> tuple[Question, RequestSample]:
         hybrids_are_allowed=scenario.requirements.data_residency != "required" and not scenario.requirements.offline,
     )
     return question, sample
+
+
+def _capacity(loaded: LoadedScenario, option: HostingOption, profile: Profile | None) -> Capacity:
+    """As stated, or by simulating the profile under the scenario's requests."""
+    if profile is None:
+        return Capacity.per_replica(option.capacity.requests_per_s if option.capacity else 0.0)
+    from planner.core.profile_capacity import profile_capacity  # noqa: PLC0415 - numba, for profiles alone
+
+    return profile_capacity(profile, loaded.scenario.service.slo, sampled_hour(loaded, option))
+
+
+def sampled_hour(loaded: LoadedScenario, option: HostingOption) -> "HourSample":
+    """Requests of an hour, as a hosting option's engine meets them; the same at every call."""
+    from planner.core.profile_capacity import hour_sample  # noqa: PLC0415 - see above
+
+    prompt, output = _lengths(loaded, "input_tokens"), _lengths(loaded, "output_tokens")
+    if prompt is None or output is None:
+        raise InputError("traffic", "input_tokens and output_tokens are missing")
+    rng = np.random.default_rng(_SEED)
+    if loaded.history is None or not loaded.history.is_trace:
+        output = rng.permutation(output)  # stated as spreads of their own, prompt and answer know nothing of each other
+    return hour_sample(prompt, output, loaded.scenario.traffic.burstiness, option.prefix_hit_fraction, rng)
 
 
 def requests_per_month(loaded: LoadedScenario) -> float:

@@ -10,7 +10,6 @@ _NOT_IN_THIS_VERSION = "not in this version"
 
 _TRAFFIC = {"forecast": "forecasts; allowed: requests_per_month or history"}
 _HOSTING = {
-    "profile": "sizing by a service profile; allowed: capacity: {requests_per_s: }",
     "bakeoff": "success from a bake-off; allowed: success_fraction",
     "term_months": "terms of a reservation",
     "upfront_fraction": "terms of a reservation",

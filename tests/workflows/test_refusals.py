@@ -19,7 +19,6 @@ TRIANGLE = {"uncertain": {"low": 1, "mode": 2, "high": 3}}
         ({"hosting.0.scaling": {"mode": "autoscale"}}, "hosting[0].scaling.mode", "autoscaling; allowed: fixed"),
         ({"hosting.0.scaling": {"min_replicas": 4}}, "hosting[0].scaling.min_replicas", "autoscaling"),
         ({"hosting.0.scaling": {"cold_start_s": 280}}, "hosting[0].scaling.cold_start_s", "autoscaling"),
-        ({"hosting.0.capacity": None, "hosting.0.profile": "p.json"}, "hosting[0].profile", "sizing by a service"),
         ({"hosting.0.bakeoff": "dir"}, "hosting[0].bakeoff", "success from a bake-off"),
         ({"api.0.bakeoff": "dir"}, "api[0].bakeoff", "success from a bake-off"),
         ({"api.0.rate_limits": {"requests_per_min": 5}}, "api[0].rate_limits", "rate limits"),
