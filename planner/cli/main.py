@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli import bench, emulate, fit, plan, report, schema, simulate
+from planner.cli import bench, demo, emulate, fit, plan, report, schema, simulate
 from planner.cli.progress import tell
 from planner.errors import EnvironmentLackingError, PlannerError
 
@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("demo")(demo.demo)
 app.command("bench")(bench.bench)
 app.command("fit")(fit.fit)
 app.command("simulate")(simulate.simulate)

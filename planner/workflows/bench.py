@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from planner.engines.discovery import discover
+from planner.engines.loop import fastest_loop
 from planner.engines.openai_http import OpenAIClient
 from planner.engines.target import Target, target_of
 from planner.loadtest.driver import Driver, Load, Outcome
@@ -89,13 +89,8 @@ def bench(
 
 def _run(work: Coroutine[Any, Any, BenchResult]) -> BenchResult:
     """Runs it on the fastest event loop there is."""
-    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
-    with suppress(ImportError):  # there is none on Windows
-        import uvloop  # noqa: PLC0415 - see above
-
-        factory = uvloop.new_event_loop
     try:
-        with asyncio.Runner(loop_factory=factory) as runner:
+        with asyncio.Runner(loop_factory=fastest_loop()) as runner:
             return runner.run(work)
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None

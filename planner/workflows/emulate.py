@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from planner.engines.emulator.server import OnReady, serve
+from planner.engines.loop import fastest_loop
 from planner.errors import UsageError
 from planner.store.files import refuse_to_overwrite
 from planner.store.lines import writing_lines
@@ -49,13 +50,5 @@ def emulate(
         if record is not None:
             refuse_to_overwrite(path, record, "--record")
             write = stack.enter_context(writing_lines(record))
-        runner = stack.enter_context(asyncio.Runner(loop_factory=_loop_factory()))
+        runner = stack.enter_context(asyncio.Runner(loop_factory=fastest_loop()))
         runner.run(serve(profile, host, port, seed=seed, record=write, on_ready=on_ready, on_end=on_end, warn=warn))
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop  # noqa: PLC0415  # not on Windows
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
