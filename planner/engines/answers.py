@@ -42,11 +42,13 @@ class AnswerReader:
     """Takes the events of one streamed answer, and says in the end what it was.
 
     A chunk with only a role, or with usage and no choices, is no token. The answer is whole when a finish_reason
-    or [DONE] came.
+    or [DONE] came. Some tokens show no text, such as half of a character: an answer of nothing else is timed by its
+    first chunk that is more than a role, where the server counted tokens in it.
     """
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
+        self._silent_s: float | None = None
         self.is_whole = False
 
     def take(self, payload: bytes, now_s: float) -> bool:
@@ -77,6 +79,8 @@ class AnswerReader:
                 source, keys = (delta, _CONTENT) if isinstance(delta, dict) else (choice, ("text",))
                 has_content |= any(source.get(key) for key in keys)
                 self.is_whole |= choice.get("finish_reason") is not None
+                if self._silent_s is None and not (isinstance(delta, dict) and "role" in delta):
+                    self._silent_s = now_s
         if has_content:
             self._answer.chunk_s.append(now_s)
         return True
@@ -85,6 +89,8 @@ class AnswerReader:
         """The stream ended without a fault of the connection."""
         if not self.is_whole:
             self._answer.fail("truncated", "the stream ended without finish_reason and [DONE]")
+        elif not self._answer.chunk_s and self._silent_s is not None and self._answer.output_tokens:
+            self._answer.chunk_s.append(self._silent_s)
         elif not self._answer.chunk_s:
             self._answer.fail("empty", "the answer holds no output")
 
