@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 import aiohttp
+from yarl import URL
 
 from planner.engines.answers import Answer, AnswerReader, error_message
 from planner.engines.sse import EventTooLongError, SseParser
@@ -41,7 +42,7 @@ class OpenAIClient:
     def __init__(self, target: Target, endpoint: EndpointKind, timeout_s: float) -> None:
         self.target = target
         self.endpoint: EndpointKind = endpoint
-        self._url = target.root + _PATHS[endpoint]
+        self._url = URL(target.root + _PATHS[endpoint])  # read once, not with every request
         self._timeout_s = timeout_s
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._session: aiohttp.ClientSession | None = None
@@ -49,7 +50,8 @@ class OpenAIClient:
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=_IDLE_CONNECTION_S)
         # No compression: a proxy that compresses holds chunks back.
-        headers = {"Accept-Encoding": "identity", **self.target.headers}
+        ours = {"Content-Type": "application/json", "Accept": "text/event-stream", "Accept-Encoding": "identity"}
+        headers = {**ours, **self.target.headers}
         self._session = aiohttp.ClientSession(
             connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=_READ_BYTES
         )
@@ -85,7 +87,6 @@ class OpenAIClient:
             async with self._open.post(
                 self._url,
                 data=body,
-                headers={"Content-Type": "application/json", "Accept": "text/event-stream"},
                 timeout=self._timeout,
                 allow_redirects=False,  # they would carry the secrets elsewhere
             ) as response:
