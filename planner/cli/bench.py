@@ -5,9 +5,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Json, Quiet
-
-CANNOT_BE_TRUSTED, INTERRUPTED = 4, 130
+from planner.cli.options import CANNOT_BE_TRUSTED, INTERRUPTED, Json, Quiet
 
 Text = str | None
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Json, Quiet, Seed
+from planner.cli.options import Json, Quiet
 
 
 def demo(
@@ -14,7 +14,7 @@ def demo(
     ),
     json: Json = False,
     quiet: Quiet = False,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Of arrivals and lengths.", min=0)] = 0,
 ) -> None:
     """Run the whole chain on an emulated server.
 
@@ -32,7 +32,7 @@ def demo(
     from planner.workflows.demo import demonstrate
 
     with status(quiet) as show:
-        done = demonstrate(out, show)
+        done = demonstrate(out, seed, show)
     for doubt in done.doubts:
         tell(f"warning: {doubt}")
     if not quiet:

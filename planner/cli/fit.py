@@ -41,11 +41,14 @@ def fit(
     """
     from planner.cli.progress import tell
     from planner.report.fits import fit_summary
-    from planner.store.files import shown_path, write_text
+    from planner.store.files import refuse_to_overwrite, shown_path, write_text
     from planner.store.profiles import profile_json
     from planner.workflows.fit import FitOptions, fit_profile
     from planner.workflows.server_options import parse_accelerator, parse_limits
 
+    for run in runs:
+        for file in (run, run / "run.json", *run.glob("requests-*.jsonl")):
+            refuse_to_overwrite(file, out)
     options = FitOptions(
         name=name,
         limits=parse_limits(limits),

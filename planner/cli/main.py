@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 
 from planner.cli import bench, demo, emulate, fit, plan, report, schema, simulate
+from planner.cli.options import INTERRUPTED
 from planner.cli.progress import tell
 from planner.errors import EnvironmentLackingError, PlannerError
-
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="planner",
@@ -57,6 +56,8 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except OSError as error:
+        if error.filename is not None:  # no stream, so a fault of ours
+            raise
         # Files have their own errors, so this is a stream: a full disk behind a redirection, say.
         tell(f"standard output: cannot be written: {error.strerror or error}")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's own flush fails too

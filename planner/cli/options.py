@@ -4,6 +4,9 @@ from typing import Annotated
 
 import typer
 
+CANNOT_BE_TRUSTED, INTERRUPTED = 4, 130
+"""Exit codes that are no error's: what was measured is printed and kept."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")]
 Seed = Annotated[int, typer.Option("--seed", help="Makes random work repeatable; this command does none.")]

@@ -5,9 +5,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Json, Quiet
-
-CANNOT_BE_TRUSTED = 4
+from planner.cli.options import CANNOT_BE_TRUSTED, Json, Quiet
 
 
 def simulate(

@@ -20,6 +20,7 @@ from planner.core.engine_state import (
     GAP_BINS,
     GAP_BINS_PER_E_FOLD,
     NOBODY,
+    NOTHING_TO_DO,
     SHORTEST_GAP_S,
     Floats,
     Ints,
@@ -125,7 +126,7 @@ def _admit(requests: Requests, replicas: Replicas, replica: int, budget: int, no
 
 @compiled
 def begin_step(requests: Requests, replicas: Replicas, replica: int, now_s: float) -> float:
-    """Plans a replica's next step, and tells how long it takes [s]; 0 where there is nothing to do."""
+    """Plans a replica's next step, and tells how long it takes [s]; NOTHING_TO_DO where there is none."""
     preempted_before = replicas.preemptions[replica]
     sequences, context_tokens = _schedule_decodes(requests, replicas, replica)
     budget = replicas.most_tokens - sequences
@@ -135,7 +136,7 @@ def begin_step(requests: Requests, replicas: Replicas, replica: int, now_s: floa
     replicas.fewest_free_blocks[replica] = min(replicas.fewest_free_blocks[replica], replicas.free_blocks[replica])
     prefill_tokens = budget - left
     if sequences == 0 and prefill_tokens == 0:
-        return 0.0
+        return NOTHING_TO_DO
     base, per_prefill_token, per_sequence, per_context_token = replicas.step_time_s
     return float(
         base + per_prefill_token * prefill_tokens + per_sequence * sequences + per_context_token * context_tokens
@@ -243,5 +244,8 @@ def replay(
         else:
             end_step(requests, replicas, first, now_s)
             duration_s = begin_step(requests, replicas, first, now_s)
-            busy_s[first] += duration_s
-            step_end_s[first] = now_s + duration_s if duration_s > 0 else np.inf
+            if duration_s == NOTHING_TO_DO:
+                step_end_s[first] = np.inf
+            else:  # also one that takes no time, as steps of some profiles do
+                busy_s[first] += duration_s
+                step_end_s[first] = now_s + duration_s

@@ -11,6 +11,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 NOBODY = -1
+NOTHING_TO_DO = -1.0
+"""In place of a step's duration."""
 
 GAP_BINS_PER_E_FOLD = 1000
 """Gaps are counted in bins a thousandth wide, so their percentiles are exact to half of that."""
@@ -54,7 +56,7 @@ class Replicas(NamedTuple):
 
     Attributes:
         step_time_s: base, per prefill token, per sequence, per context token [s], shape (4,).
-        most_sequences: max_num_seqs.
+        most_sequences: max_num_seqs, but no more than there are tokens in a step or requests at all.
         most_tokens: max_num_batched_tokens.
         block_tokens: tokens of a KV block.
         running: requests in order of admission, shape (replicas, max_num_seqs).
@@ -117,15 +119,16 @@ def new_requests(prompt_tokens: Ints, output_tokens: Ints, cached_tokens: Ints) 
     )
 
 
-def new_replicas(step_time: StepTime, limits: Limits, replicas: int) -> Replicas:
+def new_replicas(step_time: StepTime, limits: Limits, replicas: int, requests: int) -> Replicas:
     """Idle engines.
 
     Args:
         step_time: what a step takes.
         limits: of the scheduler and the memory of each.
         replicas: how many.
+        requests: how many there will be at most.
     """
-    sequences = min(limits.max_num_seqs, limits.max_num_batched_tokens)
+    sequences = max(1, min(limits.max_num_seqs, limits.max_num_batched_tokens, requests))
     blocks = limits.kv_cache_tokens // limits.block_tokens
 
     def each(value: int) -> Ints:

@@ -3,16 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from planner.core.arrivals import Process, arrivals_by_count
 from planner.core.capacity import Capacity
-from planner.core.simulate import Arrivals, saturation_requests_per_s, simulate
+from planner.core.engine_state import Floats, Ints, fits
+from planner.core.simulate import Arrivals, Progress, saturation_requests_per_s, simulate
 from planner.schema.profile import Profile
 from planner.schema.scenario import Slo
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 SAMPLE_REQUESTS = 12_000
 """Requests of a simulated hour: their p95 has a sampling error of a few percent at 90 % load."""
@@ -21,7 +18,10 @@ KNOWN_REPLICAS = (1, 2, 4, 8, 16)
 
 _WARMUP_FRACTION = 0.1
 """Of the requests, those that meet engines that are not yet in their stride."""
+_P95 = 0.95
 _FOREVER_S = 1e6
+_MOST_PER_S = 1e9
+"""Of engines whose steps take no time."""
 _LEAST_FRACTION = 1e-6
 """Load over saturation below which nobody looks: bursts may miss the level however rare they are."""
 _CLOSE_FRACTION = 0.004
@@ -58,6 +58,7 @@ class HourSample:
 def hour_sample(
     prompt_tokens: Floats,
     output_tokens: Floats,
+    are_pairs: bool,
     burstiness: float,
     prefix_hit_fraction: float,
     rng: np.random.Generator,
@@ -66,7 +67,8 @@ def hour_sample(
 
     Args:
         prompt_tokens: lengths to draw from [tokens], shape (lengths,).
-        output_tokens: likewise; of the same shape where they belong to the same requests, and are drawn with them.
+        output_tokens: likewise [tokens], shape (lengths,), or another one where they are no pairs.
+        are_pairs: whether a prompt and the answer at its place are of one request, and drawn together.
         burstiness: squared CV of the gaps between arrivals; 1 is Poisson, 0 constant.
         prefix_hit_fraction: share of each prompt that the prefix cache holds.
         rng: to draw from.
@@ -74,8 +76,7 @@ def hour_sample(
     process: Process = "constant" if burstiness == 0 else "gamma"
     arrival_s = arrivals_by_count(process, 1.0, SAMPLE_REQUESTS, rng, burstiness or 1.0)
     chosen = rng.integers(0, prompt_tokens.size, SAMPLE_REQUESTS)
-    is_paired = prompt_tokens.size == output_tokens.size
-    with_it = chosen if is_paired else rng.integers(0, output_tokens.size, SAMPLE_REQUESTS)
+    with_it = chosen if are_pairs else rng.integers(0, output_tokens.size, SAMPLE_REQUESTS)
     return HourSample(arrival_s, _whole(prompt_tokens[chosen]), _whole(output_tokens[with_it]), prefix_hit_fraction)
 
 
@@ -83,7 +84,7 @@ def _whole(tokens: Floats) -> Ints:
     return np.asarray(np.maximum(np.rint(tokens), 1), dtype=np.int64)
 
 
-def profile_capacity(profile: Profile, slo: Slo, sample: HourSample) -> Capacity:
+def profile_capacity(profile: Profile, slo: Slo, sample: HourSample, progress: Progress = lambda _: None) -> Capacity:
     """The highest hourly load at which p95 meets the service level, by the number of replicas.
 
     Without limits on latency it is the load at which queues do not grow.
@@ -92,14 +93,22 @@ def profile_capacity(profile: Profile, slo: Slo, sample: HourSample) -> Capacity
         profile: of each replica.
         slo: limits on the p95 of TTFT and TPOT [s].
         sample: the hour's requests.
+        progress: told the fraction done.
 
     Returns:
-        The capacity; none at all where an idle replica misses the level.
+        The capacity; none at all where an idle replica misses the level, or refuses more than 5 % of the requests,
+        since they are longer than it allows.
     """
-    saturation_per_s = saturation_requests_per_s(profile, sample.at(1.0))
-    if saturation_per_s == 0 or not _holds(profile, 1, slo, sample.alone()):
+    has_room = fits(profile.limits, sample.prompt_tokens, sample.output_tokens)
+    if has_room.mean() < _P95 or not _holds(profile, 1, slo, sample.alone()):
         return Capacity.known_at([1], [0.0])
-    carried = [_highest_load(profile, count, count * saturation_per_s, slo, sample) for count in KNOWN_REPLICAS]
+    # Refused requests take no time, so that of all that arrive the engine can be sent more.
+    saturation_per_s = min(saturation_requests_per_s(profile, sample.at(1.0)) / float(has_room.mean()), _MOST_PER_S)
+    carried: list[float] = []
+    for count in KNOWN_REPLICAS:
+        guess_per_s = count * carried[-1] / KNOWN_REPLICAS[len(carried) - 1] if carried else 0.0
+        carried.append(_highest_load(profile, count, guess_per_s, count * saturation_per_s, slo, sample))
+        progress(len(carried) / len(KNOWN_REPLICAS))
     return Capacity.known_at(KNOWN_REPLICAS, carried)
 
 
@@ -120,14 +129,14 @@ def latency_p95_s(profile: Profile, replicas: int, requests_per_s: float, sample
 def _latency_p95_s(profile: Profile, replicas: int, arrivals: Arrivals) -> tuple[float, float]:
     served = simulate(profile, replicas, arrivals)
     first = int(served.ttft_s.size * _WARMUP_FRACTION)
-    refused = np.full(served.too_long, np.inf)
+    refused = np.full(int(served.too_long * (1 - _WARMUP_FRACTION)), np.inf)
     tpot_s = served.tpot_s[first:]
     tpot_s = tpot_s[~np.isnan(tpot_s)]
-    return _p95(np.append(served.ttft_s[first:], refused)), _p95(tpot_s)
+    return _p95(np.append(served.ttft_s[first:], refused)), _p95(np.append(tpot_s, refused))
 
 
 def _p95(values: Floats) -> float:
-    return float(np.quantile(values, 0.95, method="higher")) if values.size else 0.0
+    return float(np.quantile(values, _P95, method="higher")) if values.size else 0.0
 
 
 def _holds(profile: Profile, replicas: int, slo: Slo, arrivals: Arrivals) -> bool:
@@ -137,8 +146,10 @@ def _holds(profile: Profile, replicas: int, slo: Slo, arrivals: Arrivals) -> boo
     return ttft_s <= (slo.ttft_p95_s or np.inf) and tpot_s <= (slo.tpot_p95_s or np.inf)
 
 
-def _highest_load(profile: Profile, replicas: int, saturation_per_s: float, slo: Slo, sample: HourSample) -> float:
-    """The highest load that holds [requests/s], by bisection between next to nothing and saturation."""
+def _highest_load(
+    profile: Profile, replicas: int, guess_per_s: float, saturation_per_s: float, slo: Slo, sample: HourSample
+) -> float:
+    """The highest load that holds [requests/s], by bisection between a guess, or next to nothing, and saturation."""
 
     def holds(requests_per_s: float) -> bool:
         return _holds(profile, replicas, slo, sample.at(requests_per_s))
@@ -146,6 +157,8 @@ def _highest_load(profile: Profile, replicas: int, saturation_per_s: float, slo:
     low, high = _LEAST_FRACTION * saturation_per_s, saturation_per_s
     if holds(high):
         return high
+    if low < guess_per_s < high:
+        low, high = (guess_per_s, high) if holds(guess_per_s) else (low, guess_per_s)
     while high > low * (1 + _CLOSE_FRACTION):
         middle = float(np.sqrt(low * high))
         low, high = (middle, high) if holds(middle) else (low, middle)

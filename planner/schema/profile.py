@@ -7,7 +7,7 @@ from pydantic import Field, JsonValue
 
 from planner.schema.base import FileModel, Name, NonNegative, Positive, RuledFileModel
 
-Tokens = Annotated[int, Field(ge=1)]
+Tokens = Annotated[int, Field(ge=1, le=10**12)]
 
 
 class Model(FileModel):
@@ -62,7 +62,7 @@ class StepTime(RuledFileModel):
 class Limits(FileModel):
     """What the engine's scheduler and memory allow."""
 
-    max_num_seqs: Tokens
+    max_num_seqs: Annotated[int, Field(ge=1, le=1_000_000)]
     max_num_batched_tokens: Tokens
     kv_cache_tokens: Tokens
     block_tokens: Tokens

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from planner.errors import InputFileError, Problem
+from planner.schema.base import LARGEST
 from planner.schema.benchmark import RequestRecord
 from planner.store.documents import read_bytes
 from planner.store.files import shown_path
@@ -15,7 +16,7 @@ from planner.store.files import shown_path
 _MAX_BYTES = 2**30
 _LISTS = ("input_lens", "output_lens", "ttfts", "itls", "start_times", "errors")
 
-Seconds = Annotated[float, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -33,7 +34,7 @@ class VllmBenchResult(BaseModel):
     output_lens: list[Count]
     ttfts: list[Seconds]
     itls: list[list[Seconds]]
-    start_times: list[float]
+    start_times: list[Annotated[float, Field(allow_inf_nan=False)]]
     errors: list[str]
 
     @model_validator(mode="after")

@@ -79,8 +79,9 @@ def bench(
     trace = None if options.trace is None else part_of(read_trace(options.trace), plan.extent)
     if plan.target is not None:
         return _run(_measure(plan, plan.target, trace, show))
-    from planner.engines.vllm import serve  # noqa: PLC0415 - only where a server is started
+    from planner.engines.vllm import find_vllm, serve  # noqa: PLC0415 - only where a server is started
 
+    find_vllm()  # before there is a folder for its log
     model = options.serve or ""
     directory = RunDirectory(options.out or default_directory(model))
     with serve(model, options.vllm_args, directory.path / "vllm.log", on_wait, _START_UP_LIMIT_S) as started:

@@ -51,6 +51,18 @@ class Started(Protocol):
     def accelerator(self) -> Accelerator | None:
         """That it runs on."""
 
+    @property
+    def tensor_parallel_size(self) -> int:
+        """GPUs that share the model."""
+
+    @property
+    def dtype(self) -> str | None:
+        """Of the weights, as asked for."""
+
+    @property
+    def quantization(self) -> str | None:
+        """Likewise."""
+
 
 class RunBook:
     """A run directory whose `run.json` is whole and up to date after every point."""
@@ -121,14 +133,16 @@ def new_run(plan: BenchPlan, found: Discovered, server: Server, name: str, warni
 def server_of(plan: BenchPlan, url: str, found: Discovered, started: Started | None) -> Server:
     """The server: as it describes itself, as it was started, and as the user knows it, the later before the earlier."""
     known = found.limits.model_dump(exclude_none=True)
-    engine, accelerator = found.engine, plan.accelerator
+    model, engine, accelerator = Model(id=found.model), found.engine, plan.accelerator
     if started is not None:
         known |= started.limits.model_dump(exclude_none=True)
-        engine = engine.model_copy(update={"args": list(started.args), "version": started.version or engine.version})
+        changed = {"args": list(started.args), "version": started.version or engine.version}
+        engine = engine.model_copy(update={**changed, "tensor_parallel_size": started.tensor_parallel_size})
+        model = model.model_copy(update={"dtype": started.dtype, "quantization": started.quantization})
         accelerator = accelerator or started.accelerator
     return Server(
         url=url,
-        model=Model(id=found.model),
+        model=model,
         engine=engine,
         accelerator=accelerator,
         limits=KnownLimits(**(known | plan.limits.model_dump(exclude_none=True))),

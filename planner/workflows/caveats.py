@@ -11,6 +11,7 @@ from planner.schema.plan import Assumption, Gate
 from planner.schema.profile import Profile
 from planner.schema.scenario import Scenario, hybrid_name
 from planner.workflows.assumptions import PRICE_MAX_AGE_DAYS, price_is_stale
+from planner.workflows.evidence import doubts_of
 from planner.workflows.question import LoadedScenario
 
 Grade = Literal["decision", "unverified", "example"]
@@ -50,8 +51,8 @@ def grade_of(loaded: LoadedScenario) -> tuple[Grade, list[str]]:
             unverified.append(f"{option.name}: capacity is stated, not measured")
         elif profile.basis == "emulated":
             examples.append(f"{option.name}: capacity is emulated, from a stand-in for the real machine")
-        elif profile.basis == "estimated":
-            unverified.append(f"{option.name}: capacity is estimated, not measured")
+        else:
+            unverified += [f"{option.name}: {doubt}" for doubt in doubts_of(profile)]
     for name, price in _prices(loaded):
         if price is None or price.checked_on is None:
             unverified.append(f"{name}: nobody says when the price was checked")

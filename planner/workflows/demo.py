@@ -18,8 +18,6 @@ from planner.workflows.bench_options import BenchOptions
 from planner.workflows.fit import FitOptions, fit_profile
 from planner.workflows.plan import make_plan
 
-DEFAULT_FOLDER = Path("planner-demo")
-
 _FILES = Path(__file__).parent / "demo_files"
 _USERS, _RATES = "1,2,4,8,16", "5,10,20,30,40"
 _POINT_S, _WARMUP_S = 2.0, 0.4
@@ -34,7 +32,7 @@ class Demonstration:
         folder: with all its files.
         profile: fitted to the load test.
         plan: by that profile.
-        doubts: about the load test.
+        doubts: about loads of the test in which this machine was too busy to measure; the fit left them out.
     """
 
     folder: Path
@@ -48,11 +46,12 @@ class Demonstration:
         return self.folder / "report.html"
 
 
-def demonstrate(folder: Path, show: Callable[[str], None] = lambda _: None) -> Demonstration:
+def demonstrate(folder: Path, seed: int = 0, show: Callable[[str], None] = lambda _: None) -> Demonstration:
     """Runs the chain, and writes every file that it has on its way.
 
     Args:
         folder: new or empty.
+        seed: of arrivals and lengths.
         show: told what is being done.
 
     Raises:
@@ -68,7 +67,7 @@ def demonstrate(folder: Path, show: Callable[[str], None] = lambda _: None) -> D
         write_text(folder / name, (_FILES / name).read_text(encoding="utf-8"))
     show("starting an emulated server: no model, no GPU, only their timing")
     with emulating(server) as url:
-        measured = _load_test(url, folder / "run", read_profile(server), show)
+        measured = _load_test(url, folder / "run", read_profile(server), seed, show)
     if measured.is_interrupted:
         raise KeyboardInterrupt
     show("fitting a profile to the load test")
@@ -81,7 +80,7 @@ def demonstrate(folder: Path, show: Callable[[str], None] = lambda _: None) -> D
     return Demonstration(folder, fitted.profile, plan, measured.doubts)
 
 
-def _load_test(url: str, run: Path, server: Profile, show: Callable[[str], None]) -> BenchResult:
+def _load_test(url: str, run: Path, server: Profile, seed: int, show: Callable[[str], None]) -> BenchResult:
     limits = server.limits
     options = BenchOptions(
         url=url,
@@ -95,5 +94,6 @@ def _load_test(url: str, run: Path, server: Profile, show: Callable[[str], None]
         limits=f"max_num_seqs={limits.max_num_seqs},max_num_batched_tokens={limits.max_num_batched_tokens}",
         accelerator=server.accelerator.name if server.accelerator else None,
         out=run,
+        seed=seed,
     )
     return bench(options, {}, lambda label, now: show(f"load test, emulated: {progress_text(label, now)}"))

@@ -1,6 +1,6 @@
 """From load points to a service profile, with load points kept out to test it on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from planner.core.steptime import Observations, StepTimeFit, Timeline, fit_step_
 from planner.errors import InputError, UsageError
 from planner.schema.benchmark import KnownLimits, RequestRecord, Server
 from planner.schema.profile import Accelerator, Limits, Profile
-from planner.store.files import sha256_of, shown_path
+from planner.store.files import shown_path
+from planner.workflows.evidence import misses_of
 from planner.workflows.measurements import Measurement, read_measurements
 
 LEAST_POINTS = 6
@@ -25,7 +26,7 @@ DEFAULT_LIMITS = {
     "block_tokens": 16,
     "max_model_len": 100_000_000,
 }
-"""Taken where neither the server nor the user says: vLLM's own defaults, and memory that is never short."""
+"""Taken where neither the server nor the user says: what small vLLM servers have, and memory that is never short."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def fit_profile(paths: Sequence[Path], options: FitOptions) -> FittedProfile:
             "provenance": _provenance(measurements, assumed),
         }
     )
-    return FittedProfile(_checked(profile), (*warnings, *fit.warnings))
+    checked = _checked(profile)
+    return FittedProfile(checked, (*warnings, *fit.warnings, *misses_of(checked)))
 
 
 def timeline_of(records: Sequence[RequestRecord]) -> Timeline:
@@ -117,21 +119,40 @@ def timeline_of(records: Sequence[RequestRecord]) -> Timeline:
 
 
 def _one_server(measurements: Sequence[Measurement], options: FitOptions) -> Server:
-    """The server that all runs measured."""
-    servers = [measurement.server for measurement in measurements]
-    kinds = {(server.model.id, server.engine.name, server.engine.version) for server in servers}
-    if len({measurement.basis for measurement in measurements}) > 1 or len(kinds) > 1:
-        told = "; ".join(sorted(f"{model} on {engine} {version or ''}".strip() for model, engine, version in kinds))
-        raise UsageError(f"RUN: all runs must be of one model on one engine; given: {told}")
-    known = {name: value for server in servers for name, value in server.limits.model_dump().items() if value}
-    accelerators = [server.accelerator for server in servers if server.accelerator]
-    accelerator = options.accelerator or (accelerators[0] if accelerators else None)
-    return servers[0].model_copy(update={"limits": KnownLimits(**known), "accelerator": accelerator})
+    """The server that all runs measured: one model, engine and machine, with the same settings."""
+    first, *others = measurements
+    problems = [
+        f"RUN: {other.run} differs from {first.run} in {name}: {theirs} and {ours}"
+        for other in others
+        for name, ours, theirs in _differences(first, other)
+    ]
+    if problems:
+        raise UsageError("\n".join(sorted(set(problems))))
+    known = {
+        name: value for each in measurements for name, value in each.server.limits.model_dump(exclude_none=True).items()
+    }
+    accelerator = options.accelerator or first.server.accelerator
+    return first.server.model_copy(update={"limits": KnownLimits(**known), "accelerator": accelerator})
+
+
+def _differences(first: Measurement, other: Measurement) -> Iterator[tuple[str, object, object]]:
+    """What two runs do not have in common of all that a profile is a profile of."""
+    for name in ("model", "engine", "accelerator"):
+        ours, theirs = getattr(first.server, name), getattr(other.server, name)
+        if ours != theirs:
+            yield name, ours, theirs
+    if first.basis != other.basis:
+        yield "basis", first.basis, other.basis
+    for name in DEFAULT_LIMITS:
+        ours, theirs = getattr(first.server.limits, name), getattr(other.server.limits, name)
+        if ours is not None and theirs is not None and ours != theirs:
+            yield name, ours, theirs
 
 
 def _usable(measurements: Sequence[Measurement]) -> tuple[list[Measurement], list[str]]:
     """Load points that say something about the server, and why others do not."""
-    usable, warnings = [], []
+    usable: list[Measurement] = []
+    warnings = sorted({note for measurement in measurements for note in measurement.notes})
     for measurement in measurements:
         requests, client = measurement.point.requests, measurement.point.client
         if client is not None and client.is_saturated:
@@ -148,16 +169,28 @@ def _usable(measurements: Sequence[Measurement]) -> tuple[list[Measurement], lis
 
 
 def _split(usable: Sequence[Measurement], held_out: int) -> tuple[list[Measurement], list[Measurement]]:
-    """Load points to fit on, and others from the middle of the range to test on: a fit must not be asked beyond."""
+    """Load points to fit on, and others to test on.
+
+    Those come from between the lowest and the highest load, since a fit must not be asked beyond; half of them open
+    loops where there are some, since a closed loop's own answers set its pace.
+    """
     if len(usable) < LEAST_POINTS + held_out:
         raise UsageError(
             f"RUN: {len(usable)} load points can be used; needed: {LEAST_POINTS} to fit on and {held_out} to keep out. "
             "`planner bench --sweep` measures a ladder of loads"
         )
     by_load = sorted(usable, key=lambda measurement: measurement.point.output_tokens_per_s)
-    places = {round((number + 1) * (len(by_load) - 1) / (held_out + 1)) for number in range(held_out)}
-    train = [measurement for place, measurement in enumerate(by_load) if place not in places]
-    return train, [by_load[place] for place in sorted(places)]
+    between = by_load[1:-1]
+    open_loops = [each for each in between if each.point.concurrency is None]
+    closed_loops = [each for each in between if each.point.concurrency is not None]
+    wanted = min(len(open_loops), max(-(-held_out // 2), held_out - len(closed_loops)))
+    kept_out = [*_spread(open_loops, wanted), *_spread(closed_loops, held_out - wanted)]
+    return [each for each in by_load if all(each is not other for other in kept_out)], kept_out
+
+
+def _spread(measurements: Sequence[Measurement], count: int) -> list[Measurement]:
+    """So many of them, evenly spaced."""
+    return [measurements[(2 * number + 1) * len(measurements) // (2 * count)] for number in range(count)]
 
 
 def _limits(told: KnownLimits, stated: KnownLimits) -> tuple[Limits, list[str]]:
@@ -214,6 +247,9 @@ def _prediction(profile: Profile, measurement: Measurement) -> dict[str, object]
         measured, predicted = measured_figures(timeline), predicted_figures(profile, timeline)
     except InputError as error:
         raise UsageError(f"{measurement.label}: {error.message}; state them with --limits") from error
+    if measurement.point.concurrency is not None:
+        # Sent at the moments at which its own answers came, it cannot but have that throughput.
+        del measured["output_tokens_per_s"], predicted["output_tokens_per_s"]
     return {
         "load": measurement.label,
         "measured": measured,
@@ -239,7 +275,7 @@ def _provenance(measurements: Sequence[Measurement], assumed: Sequence[str]) -> 
             {
                 "run": measurement.run,
                 "file": shown_path(Path(measurement.path.name)),
-                "sha256": sha256_of(measurement.path),
+                "sha256": measurement.sha256,
                 "started_at": measurement.started_at,
             },
         )

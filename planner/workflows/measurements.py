@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from planner.errors import InputFileError, Problem
+from planner.errors import InputFileError, Problem, UsageError
 from planner.loadtest.driver import Outcome
 from planner.loadtest.schedule import load_label
 from planner.loadtest.summary import load_point
 from planner.schema.benchmark import LoadPoint, RequestRecord, Server
 from planner.schema.profile import Engine, Model
 from planner.schema.scenario import Slo
-from planner.store.files import shown_path
+from planner.store.files import sha256_of, shown_path
 from planner.store.runs import RUN_FILE, read_run
 from planner.store.vllm_bench import read_vllm_bench
 
@@ -24,22 +24,26 @@ class Measurement:
     Attributes:
         run: name of the run.
         path: the file that describes it.
+        sha256: of that file.
         basis: measured, or emulated.
         started_at: when the run began, as its file says.
         server: what was measured.
         label: the load in a few words.
         point: its figures.
         records: its requests.
+        notes: what was passed over in reading them, in plain words.
     """
 
     run: str
     path: Path
+    sha256: str
     basis: Literal["measured", "emulated"]
     started_at: str
     server: Server
     label: str
     point: LoadPoint
     records: Sequence[RequestRecord]
+    notes: tuple[str, ...] = ()
 
 
 def read_measurements(paths: Sequence[Path]) -> list[Measurement]:
@@ -47,33 +51,47 @@ def read_measurements(paths: Sequence[Path]) -> list[Measurement]:
 
     Raises:
         InputFileError: every mistake of the files.
+        UsageError: one of them is given twice.
     """
     measurements: list[Measurement] = []
     problems: list[Problem] = []
+    seen: dict[str, Path] = {}
+    twice = []
     for path in paths:
         try:
-            measurements += _of_run(path) if path.is_dir() or path.name == RUN_FILE else [_of_vllm_bench(path)]
+            found = _of_run(path) if path.is_dir() or path.name == RUN_FILE else [_of_vllm_bench(path)]
         except InputFileError as error:
             problems += error.problems
+            continue
+        for digest in {each.sha256 for each in found}:
+            if digest in seen:
+                twice.append(f"RUN: {shown_path(path)} is {shown_path(seen[digest])} again")
+            seen.setdefault(digest, path)
+        measurements += found
     if problems:
         raise InputFileError(problems)
+    if twice:
+        told = "a load point that is kept out must not be one that was fitted on"
+        raise UsageError("\n".join([*twice, told]))
     return measurements
 
 
 def _of_run(path: Path) -> list[Measurement]:
     folder = path if path.is_dir() else path.parent
     loaded = read_run(folder)
-    run = loaded.run
+    run, digest = loaded.run, sha256_of(folder / RUN_FILE)
     return [
         Measurement(
             run=run.name,
             path=folder / RUN_FILE,
+            sha256=digest,
             basis=run.basis,
             started_at=run.started_at,
             server=run.server,
             label=load_label(point.metrics.concurrency, point.metrics.offered_requests_per_s),
             point=point.metrics,
             records=of_point,
+            notes=loaded.notes,
         )
         for point, of_point in zip(run.points, loaded.requests, strict=True)
     ]
@@ -88,6 +106,7 @@ def _of_vllm_bench(path: Path) -> Measurement:
     return Measurement(
         run=shown_path(Path(path.stem)),
         path=path,
+        sha256=sha256_of(path),
         basis="measured",
         started_at=result.date,
         server=Server(url="", model=Model(id=result.model_id), engine=Engine(name="vllm")),

@@ -186,10 +186,22 @@ def sampled_hour(loaded: LoadedScenario, option: HostingOption) -> "HourSample":
     prompt, output = _lengths(loaded, "input_tokens"), _lengths(loaded, "output_tokens")
     if prompt is None or output is None:
         raise InputError("traffic", "input_tokens and output_tokens are missing")
-    rng = np.random.default_rng(_SEED)
-    if loaded.history is None or not loaded.history.is_trace:
-        output = rng.permutation(output)  # stated as spreads of their own, prompt and answer know nothing of each other
-    return hour_sample(prompt, output, loaded.scenario.traffic.burstiness, option.prefix_hit_fraction, rng)
+    return hour_sample(
+        prompt,
+        output,
+        are_pairs=_has_pairs(loaded),
+        burstiness=loaded.scenario.traffic.burstiness,
+        prefix_hit_fraction=option.prefix_hit_fraction,
+        rng=np.random.default_rng(_SEED),
+    )
+
+
+def _has_pairs(loaded: LoadedScenario) -> bool:
+    """Whether prompts and answers are of the same requests, rather than spreads that know nothing of each other."""
+    history = loaded.history
+    if history is None or not history.is_trace:
+        return False
+    return history.input_tokens is not None and history.output_tokens is not None
 
 
 def requests_per_month(loaded: LoadedScenario) -> float:

@@ -46,7 +46,7 @@ def simulate_load(
     profile = read_profile(path)
     arrivals = traced_arrivals(load) if isinstance(load, Path) else drawn_arrivals(load, seed)
     span_s = float(arrivals.arrival_s[-1] - arrivals.arrival_s[0])
-    observed_per_s = (arrivals.arrival_s.size - 1) / span_s if span_s > 0 else 0.0
+    observed_per_s = (arrivals.arrival_s.size - 1) / span_s if span_s > 0 else None
     offered_per_s = observed_per_s if isinstance(load, Path) else load.rate_per_s
     capacity_per_s = replicas * saturation_requests_per_s(profile, arrivals)  # compiles what is timed below
     start_s = time.perf_counter()
@@ -60,7 +60,7 @@ def _as_point(
     arrivals: Arrivals,
     served: Served,
     slo: Slo,
-    offered_per_s: float,
+    offered_per_s: float | None,
     capacity_per_s: float,
     start_s: float,
 ) -> Simulation:
@@ -73,7 +73,9 @@ def _as_point(
     has_level = slo.ttft_p95_s is not None or slo.tpot_p95_s is not None
     tpot_s = served.tpot_s
     good = int(meets_slo(served.ttft_s, tpot_s, slo).sum())
-    is_saturated = offered_per_s > capacity_per_s
+    # Refused requests take none of the engine's time.
+    demanded_per_s = (offered_per_s or 0.0) * ok / sent
+    is_saturated = ok > 0 and demanded_per_s > capacity_per_s
     ttft, itl, tpot = statistics(served.ttft_s), _gap_statistics(served), statistics(tpot_s[~np.isnan(tpot_s)])
     e2e, queue = statistics(served.e2e_s), statistics(served.queue_s)
     wall_s = time.perf_counter() - start_s
@@ -93,7 +95,7 @@ def _as_point(
         goodput_fraction=good / sent if has_level else None,
         is_steady=not is_saturated,
         is_saturated=is_saturated,
-        warnings=_warnings(profile, served, is_saturated, offered_per_s, capacity_per_s),
+        warnings=_warnings(profile, served, is_saturated, demanded_per_s, capacity_per_s),
         basis=profile.basis,
         replicas=replicas,
         utilization_fraction=served.utilization_fraction,
@@ -116,12 +118,12 @@ def _gap_statistics(served: Served) -> Statistics:
 
 
 def _warnings(
-    profile: Profile, served: Served, is_saturated: bool, offered_per_s: float, capacity_per_s: float
+    profile: Profile, served: Served, is_saturated: bool, demanded_per_s: float, capacity_per_s: float
 ) -> list[str]:
     found = []
     if is_saturated:
         found.append(
-            f"{offered_per_s:.4g} requests/s are offered and {capacity_per_s:.4g} can be served: the queue grows "
+            f"{demanded_per_s:.4g} requests/s are offered and {capacity_per_s:.4g} can be served: the queue grows "
             "without end, and every latency here depends on how long the load lasts"
         )
     if served.too_long:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from planner.core.simulate import Arrivals
 
 DEFAULT_REQUESTS = 10_000
+LEAST_RATE, MOST_RATE = 1e-6, 1e6
 _PROCESSES: dict[str, Process] = {"poisson": "poisson", "constant": "constant", "gamma": "gamma"}
 _LENGTHS_ALLOWED = "a whole number of tokens such as 512, or lognormal:p50=900,p95=3200"
 
@@ -150,14 +151,12 @@ def parse_load(
         if trace is None or mistakes:
             raise UsageError("\n".join(mistakes))
         return trace
-    lengths, mistakes = (
-        {},
-        [
-            *_misfits(arrival, given),
-            *burstiness_and_length_misfits(arrival, burstiness, requests, duration_s),
-            *not_above_0({"--rate": rate, "--burstiness": burstiness, "--duration-s": duration_s}),
-        ],
-    )
+    mistakes = [
+        *_misfits(arrival, given),
+        *burstiness_and_length_misfits(arrival, burstiness, requests, duration_s),
+        *not_above_0({"--burstiness": burstiness, "--duration-s": duration_s}),
+    ]
+    lengths = {}
     for option, text in (("--input-tokens", input_tokens), ("--output-tokens", output_tokens)):
         try:
             lengths[option] = None if text is None else parse_lengths(option, text)
@@ -199,15 +198,18 @@ def not_above_0(options: Mapping[str, float | None]) -> Iterator[str]:
 
 
 def _misfits(arrival: str, given: Mapping[str, object]) -> Iterator[str]:
-    """Options that are missing, or an arrival that does not exist."""
+    """Options that are missing, an arrival that does not exist, a rate that nobody has."""
     if arrival not in _PROCESSES:
         yield f"--arrival: must be one of {', '.join(_PROCESSES)}, trace; given: {arrival}"
     for name in ("--rate", "--input-tokens", "--output-tokens"):
         if given[name] is None:
             yield f"{name}: is missing"
+    rate = given["--rate"]
+    if isinstance(rate, float) and not LEAST_RATE <= rate <= MOST_RATE:
+        yield f"--rate: must be from {LEAST_RATE:g} to {MOST_RATE:g} requests/s; given: {rate:g}"
 
 
-def drawn_arrivals(options: ArrivalOptions, seed: int, prefix_hit_fraction: float = 0.0) -> "Arrivals":
+def drawn_arrivals(options: ArrivalOptions, seed: int) -> "Arrivals":
     """Requests of an arrival process, the same ones for the same seed.
 
     Raises:
@@ -230,10 +232,10 @@ def drawn_arrivals(options: ArrivalOptions, seed: int, prefix_hit_fraction: floa
         raise UsageError("--duration-s: no request falls into it; make it longer, or raise --rate")
     prompt = options.input_tokens.draw(arrival_s.size, rng)
     output = options.output_tokens.draw(arrival_s.size, rng)
-    return Arrivals.of(arrival_s, prompt, output, prefix_hit_fraction)
+    return Arrivals.of(arrival_s, prompt, output)
 
 
-def traced_arrivals(path: Path, prefix_hit_fraction: float = 0.0) -> "Arrivals":
+def traced_arrivals(path: Path) -> "Arrivals":
     """The requests of a trace, in order, from the moment of the first.
 
     Raises:
@@ -241,7 +243,7 @@ def traced_arrivals(path: Path, prefix_hit_fraction: float = 0.0) -> "Arrivals":
     """
     from planner.core.simulate import Arrivals  # noqa: PLC0415 - see above
 
-    return Arrivals.of(*read_trace(path), prefix_hit_fraction)
+    return Arrivals.of(*read_trace(path))
 
 
 def read_trace(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:

@@ -72,6 +72,38 @@ def test_saturation_of_requests_in_lock_step_counts_whole_batches() -> None:
     assert saturation_requests_per_s(profile(StepTime(base=0.01), limits), kind) == pytest.approx(300 / (30 * 0.01))
 
 
+@pytest.mark.parametrize("batch", [64, 1024, 8192])
+def test_saturation_holds_for_batches_of_any_size(batch: int) -> None:
+    limits = ROOMY.model_copy(update={"max_num_seqs": batch})
+    outputs = np.random.default_rng(3).integers(1, 200, 4000)
+    kind = Arrivals.of(np.zeros(4000), np.full(4000, 1), outputs)
+    # Only a base: a request takes part in as many steps as it has tokens, and shares each with a full batch.
+    expected = batch / (outputs.mean() * 0.01)
+    assert saturation_requests_per_s(profile(StepTime(base=0.01), limits), kind) == pytest.approx(expected, rel=0.05)
+
+
+def test_saturation_looks_at_all_of_a_long_trace() -> None:
+    outputs = np.concatenate([np.full(50_000, 10), np.full(50_000, 30)])
+    kind = Arrivals.of(np.zeros(100_000), np.full(100_000, 10), outputs)
+    found = saturation_requests_per_s(profile(StepTime(base=0.01), ONE_AT_A_TIME), kind)
+    # In the middle half of a queue that is played from its short requests to its long ones, half are of each kind.
+    assert found == pytest.approx(1 / 0.2, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("step", "first_s", "last_s"),
+    [
+        (StepTime(base=0, per_sequence=0.01), 0.0, 0.04),
+        (StepTime(base=0, per_prefill_token=0.01), 0.5, 0.5),
+    ],
+    ids=["only decodes take time", "only prefills take time"],
+)
+def test_steps_that_take_no_time_are_steps(step: StepTime, first_s: float, last_s: float) -> None:
+    served = simulate(profile(step, ROOMY), 1, Arrivals.of(np.array([1.0, 9.0]), np.full(2, 50), np.full(2, 5)))
+    assert served.ttft_s == pytest.approx(np.full(2, first_s))
+    assert served.e2e_s == pytest.approx(np.full(2, last_s))
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     rate=st.floats(0.5, 20.0),

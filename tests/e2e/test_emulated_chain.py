@@ -133,6 +133,35 @@ def test_too_few_load_points_are_refused(folder: Path) -> None:
     assert not (folder / "none.json").exists()
 
 
+def test_a_run_is_evidence_once(folder: Path) -> None:
+    done = planner(folder, "fit", "run", "run", "-o", "none.json", "--limits", LIMITS)
+    assert done.returncode == 2
+    assert "RUN: run is run again" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["run/run.json", "run/requests-000.jsonl"])
+def test_a_profile_is_not_written_over_its_evidence(folder: Path, name: str) -> None:
+    before = (folder / name).read_bytes()
+    done = planner(folder, "fit", "run", "-o", name, "--limits", LIMITS)
+    assert done.returncode == 2
+    assert (folder / name).read_bytes() == before
+
+
+def test_runs_of_different_servers_are_no_evidence_for_one(folder: Path) -> None:
+    other = folder / "other"
+    other.mkdir()
+    run = json.loads((folder / "run" / "run.json").read_text())
+    run["server"]["limits"]["max_model_len"] = 1234
+    run["server"]["accelerator"] = {"name": "another", "count": 1}
+    (other / "run.json").write_text(json.dumps(run))
+    for point in run["points"]:
+        (other / point["requests_file"]).write_bytes((folder / "run" / point["requests_file"]).read_bytes())
+    done = planner(folder, "fit", "run", "other", "-o", "none.json", "--limits", LIMITS)
+    assert done.returncode == 2
+    assert "max_model_len: 1234 and 4096" in done.stderr
+    assert "accelerator: name='another'" in done.stderr
+
+
 def test_a_plan_by_the_fitted_profile_says_that_it_is_emulated(folder: Path) -> None:
     assert fit(folder).returncode == 0
     (folder / "s.yaml").write_text(

@@ -50,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "s.yaml").write_text(SCENARIO)
     bench = planner(folder, "bench", "--serve", MODEL, *LOADS, *LENGTHS, "--out", "run", "--json", "--", *VLLM_ARGS)
     # 4: on two cores that also serve, the client may have been late in some loads, and must have said so.
-    assert bench.returncode in (0, 4), bench.stderr
+    assert bench.returncode == (4 if "not to be trusted" in bench.stderr else 0), bench.stderr
     return folder
 
 
@@ -100,7 +100,8 @@ def test_fit_plan_and_report(folder: Path) -> None:
     validation: Any = profile.validation
     assert len(validation["held_out"]) == 2
     # Two cores that serve and measure at once: what is asked for is an answer of the right size.
-    assert validation["mean_absolute_error_fraction"]["tpot_p50_s"] < 0.6
+    errors = validation["mean_absolute_error_fraction"]
+    assert max(errors[name] for name in ("ttft_p50_s", "tpot_p50_s", "e2e_mean_s")) < 0.6
     report = planner(folder, "report", "s.yaml", "-o", "report.html")
     assert report.returncode == 0, report.stderr
     plan = Plan.model_validate(json.loads(planner(folder, "plan", "s.yaml", "--json", "--quiet").stdout))

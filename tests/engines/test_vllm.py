@@ -140,6 +140,19 @@ def test_a_port_in_use_is_refused_before_anything_is_started(fake: Path) -> None
     assert not (fake / "vllm.log").exists()
 
 
+def test_one_that_cannot_be_started_is_named(fake: Path) -> None:
+    install(fake)
+    (fake / "vllm").write_text("#!/nowhere/python\n")
+    with pytest.raises(EnvironmentLackingError, match="cannot be started"), serve("m", [], fake / "vllm.log"):
+        pytest.fail("it never served")
+
+
+def test_flags_are_read_in_every_spelling(fake: Path) -> None:
+    install(fake)
+    with serve("m", ["-tp", "2", "--max_num_seqs=5", "--dtype", "bfloat16"], fake / "vllm.log") as served:
+        assert (served.tensor_parallel_size, served.limits.max_num_seqs, served.dtype) == (2, 5, "bfloat16")
+
+
 def test_limits_are_read_from_what_vllm_prints() -> None:
     log = (
         "INFO [core.py:133] Initializing a V1 LLM engine (v0.32.0) with config: model='m', max_seq_len=2048\n"

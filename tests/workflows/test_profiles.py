@@ -27,6 +27,7 @@ EVIDENCE: dict[str, Any] = {
     "engine": {"name": "vllm", "version": "0.32.0"},
     "accelerator": {"name": "GPU"},
     "provenance": ["made up for this test"],
+    "validation": {"mean_absolute_error_fraction": {"ttft_p50_s": 0.05, "tpot_p50_s": 0.01}},
 }
 BY_PROFILE = {"hosting.0.capacity": None, "hosting.0.profile": "p.json", "traffic.output_tokens": 1}
 TO_MONTH = 730.5 * 3600
@@ -79,9 +80,10 @@ def test_a_level_that_an_idle_machine_misses_is_not_feasible(bench: Any) -> None
     assert not plan.options[0].is_feasible
 
 
-def test_requests_that_the_model_is_too_short_for_are_never_answered(bench: Any) -> None:
+@pytest.mark.parametrize("slo", [{"ttft_p95_s": 10}, {"tpot_p95_s": 10}, {}])
+def test_requests_that_the_model_is_too_short_for_are_never_answered(bench: Any, slo: dict[str, float]) -> None:
     write(bench, limits=PROFILE["limits"] | {"max_model_len": 1000})
-    plan = bench.plan(BY_PROFILE | {"service": {"slo": {"ttft_p95_s": 10}}})
+    plan = bench.plan(BY_PROFILE | {"service": {"slo": slo}, "traffic.input_tokens": {"mean": 700, "p95": 1400}})
     assert not plan.options[0].is_feasible
 
 
@@ -105,6 +107,22 @@ def test_only_measured_capacity_hosts_where_the_rule_wants_it_measured(bench: An
     write(bench, **EVIDENCE)
     plan = bench.plan(rule)
     assert (plan.verdict.choice, plan.verdict.grade) == ("host", "decision")
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"validation": {}}, "h: its profile was not tested on load points kept out of the fit"),
+        ({"validation": {"mean_absolute_error_fraction": {"ttft_p95_s": 0.4}}}, "by 40% in ttft_p95_s"),
+        ({"provenance": [{"assumed_limits": ["max_num_seqs"]}]}, "h: its profile assumes max_num_seqs"),
+        ({"basis": "estimated"}, "h: capacity is estimated, not measured"),
+    ],
+)
+def test_thin_evidence_lowers_the_grade_and_not_the_choice(bench: Any, changed: dict[str, Any], told: str) -> None:
+    write(bench, **(EVIDENCE | changed))
+    plan = bench.plan(BY_PROFILE)
+    assert (plan.verdict.choice, plan.verdict.grade) == ("host", "unverified")
+    assert any(told in because for because in plan.verdict.grade_because)
 
 
 @pytest.mark.parametrize("key", ["points", "engine", "accelerator", "provenance"])

@@ -137,7 +137,7 @@ class EngineThread:
         duration_s = self._scheduler.begin_step()
         scheduler = self._scheduler
         self.load = Load(scheduler.running, scheduler.waiting, scheduler.kv_cache_usage_fraction, scheduler.preemptions)
-        if self.load.running == 0:  # and not by the duration, since a profile may have steps that take no time
+        if duration_s is None:
             if aborted:
                 self._tell(Step(self._boundary_s, [], [], aborted))
             self._idle()
