@@ -1,5 +1,6 @@
 """The report as text and tables, the same for HTML and Markdown."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from planner.report import figures
@@ -23,10 +24,13 @@ _LIMITS = (
     "Taxes, and what depreciation saves of them, are not modelled; costs are cash before tax.",
     "Lead times of hardware and contracts are not modelled: a replica bought for a month is there at its start.",
     "An API's rate limits and latency are not looked at: whether it takes the peaks, and how fast, is to be checked.",
-    "Capacity is stated, and hours are taken as even inside: bursts within an hour are not looked at.",
     "Reserved and spot machines, and machines that follow the load, are not among the options of this version.",
     "Failures beyond the stated spares, staff turnover and a change of the model's quality are not modelled.",
     "Costs that the scenario leaves out count as 0 and stand under the defaults of the assumptions.",
+)
+_OF_STATED_CAPACITY = "Capacity is stated, and hours are taken as even inside: bursts within an hour are not looked at."
+_OF_PROFILES = (
+    "Sizing by a profile takes an hour's load as even but for its burstiness; replicas neither fail nor start in it."
 )
 
 
@@ -53,6 +57,15 @@ class View:
     history: tuple[str, ...]
 
 
+def _limits(plan: Plan) -> Iterator[str]:
+    """What the plan does not look at."""
+    yield from _LIMITS
+    if any(row.id.endswith(".capacity.requests_per_s") for row in plan.assumptions):
+        yield _OF_STATED_CAPACITY
+    if any(".profile." in row.id for row in plan.assumptions):
+        yield _OF_PROFILES
+
+
 def build_view(plan: Plan) -> View:
     """The report of a plan. The same plan gives the same text."""
     cash_anchors, anchors = cash_flow_anchors(plan), assumption_anchors(plan)
@@ -61,7 +74,7 @@ def build_view(plan: Plan) -> View:
         title=plan.scenario.name,
         scenario=_scenario_facts(plan),
         answer=build_answer(plan, cash_anchors, anchors),
-        limits=_LIMITS,
+        limits=tuple(_limits(plan)),
         warnings=tuple(plan.warnings),
         gates=gates_table(plan),
         options=options_table(plan, cash_anchors),

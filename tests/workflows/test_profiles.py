@@ -96,7 +96,10 @@ def test_emulated_is_said_everywhere(bench: Any) -> None:
     rows = [row for row in plan.assumptions if row.id.startswith("hosting[0].profile.")]
     assert {row.basis for row in rows} == {"emulated"}
     assert next(row.value for row in rows if row.id.endswith("step_time_s.base")) == 0.05
-    assert "capacity is emulated" in render_markdown(plan)
+    report = render_markdown(plan)
+    assert "capacity is emulated" in report
+    assert "Sizing by a profile takes" in report
+    assert "Capacity is stated" not in report
 
 
 def test_only_measured_capacity_hosts_where_the_rule_wants_it_measured(bench: Any) -> None:
