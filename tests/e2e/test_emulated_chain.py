@@ -133,6 +133,32 @@ def test_too_few_load_points_are_refused(folder: Path) -> None:
     assert not (folder / "none.json").exists()
 
 
+def test_results_of_vllm_bench_serve_are_fitted_as_well(folder: Path, run: LoadedRun) -> None:
+    """The same requests, as vLLM's own benchmark would have written them."""
+    for number, (point, records) in enumerate(zip(run.run.points, run.requests, strict=True)):
+        result = {
+            "model_id": "m",
+            "request_rate": point.metrics.offered_requests_per_s or "inf",
+            "max_concurrency": point.metrics.concurrency,
+            "input_lens": [entry.input_tokens for entry in records],
+            "output_lens": [entry.output_tokens for entry in records],
+            "ttfts": [(entry.first_token_s or 0.0) - (entry.sent_s or 0.0) for entry in records],
+            "itls": [entry.gaps_s for entry in records],
+            "start_times": [1000.0 + (entry.sent_s or 0.0) for entry in records],
+            "errors": [""] * len(records),
+        }
+        (folder / f"bench-{number}.json").write_text(json.dumps(result))
+    files = [f"bench-{number}.json" for number in range(len(run.run.points))]
+    refused = planner(folder, "fit", *files, "-o", "by-bench.json", "--limits", LIMITS)
+    assert refused.returncode == 2
+    assert "--accelerator: is missing" in refused.stderr
+    done = planner(folder, "fit", *files, "-o", "by-bench.json", "--limits", LIMITS, "--accelerator", "none, a test")
+    assert done.returncode == 0, done.stderr
+    profile = Profile.model_validate_json((folder / "by-bench.json").read_text())
+    assert profile.step_time_s.base == pytest.approx(0.008, rel=0.05)
+    assert "nobody told kv_cache_tokens, block_tokens, max_model_len" in done.stderr
+
+
 def test_a_run_is_evidence_once(folder: Path) -> None:
     done = planner(folder, "fit", "run", "run", "-o", "none.json", "--limits", LIMITS)
     assert done.returncode == 2
