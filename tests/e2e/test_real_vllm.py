@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,19 +40,39 @@ hosting:
 api:
   - {name: an API, price: {input_usd_per_mtok: 0.1, output_usd_per_mtok: 0.4}}
 """
+NEEDED_POINTS, MOST_RUNS = 8, 3
+"""A fit needs eight load points; a machine that others use as well can make the client late in some of ten."""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which a real vLLM was load-tested, once for all tests."""
+    """A folder in which a real vLLM was load-tested, for all tests: until enough load points can be trusted."""
     folder = tmp_path_factory.mktemp("vllm")
     (folder / "bin").mkdir()
-    (folder / "bin" / "vllm").symlink_to(VLLM)
+    _own_core(folder / "bin" / "vllm")
     (folder / "s.yaml").write_text(SCENARIO)
-    bench = planner(folder, "bench", "--serve", MODEL, *LOADS, *LENGTHS, "--out", "run", "--json", "--", *VLLM_ARGS)
-    # 4: on two cores that also serve, the client may have been late in some loads, and must have said so.
-    assert bench.returncode == (4 if "not to be trusted" in bench.stderr else 0), bench.stderr
+    for number in range(MOST_RUNS):
+        run = ("--out", f"run-{number}", "--json")
+        bench = planner(folder, "bench", "--serve", MODEL, *LOADS, *LENGTHS, *run, "--", *VLLM_ARGS)
+        # 4: the client may have been late in some loads, and must have said so.
+        assert bench.returncode == (4 if "not to be trusted" in bench.stderr else 0), bench.stderr
+        points = [point.metrics for name in runs(folder) for point in read_run(folder / name).run.points]
+        if sum(point.client is not None and not point.client.is_saturated for point in points) >= NEEDED_POINTS:
+            break
     return folder
+
+
+def _own_core(vllm: Path) -> None:
+    """A vllm that leaves a core to the client: on two, its threads would keep the client from reading the clock."""
+    cores = sorted(os.sched_getaffinity(0))
+    pinned = f"taskset -c {cores[0]} " if len(cores) > 1 and shutil.which("taskset") else ""
+    vllm.write_text(f'#!/bin/sh\nexec {pinned}"{VLLM}" "$@"\n')
+    vllm.chmod(0o755)
+
+
+def runs(folder: Path) -> list[str]:
+    """The runs that were made, in order."""
+    return sorted(path.name for path in folder.glob("run-*"))
 
 
 def planner(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -66,7 +87,7 @@ def planner(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]"
 
 
 def test_the_server_was_started_measured_and_stopped(folder: Path) -> None:
-    server = read_run(folder / "run").run.server
+    server = read_run(folder / "run-0").run.server
     assert server.engine.name == "vllm"
     assert server.engine.version
     assert server.start_up_s is not None
@@ -80,7 +101,7 @@ def test_the_server_was_started_measured_and_stopped(folder: Path) -> None:
 
 
 def test_every_load_was_answered_and_counted_by_the_server(folder: Path) -> None:
-    loaded = read_run(folder / "run")
+    loaded = read_run(folder / "run-0")
     assert (loaded.run.status, loaded.run.basis) == ("complete", "measured")
     assert len(loaded.run.points) == 10
     for point, records in zip(loaded.run.points, loaded.requests, strict=True):
@@ -92,7 +113,7 @@ def test_every_load_was_answered_and_counted_by_the_server(folder: Path) -> None
 
 
 def test_fit_plan_and_report(folder: Path) -> None:
-    fit = planner(folder, "fit", "run", "-o", "profile.json")
+    fit = planner(folder, "fit", *runs(folder), "-o", "profile.json")
     assert fit.returncode == 0, fit.stderr
     profile = Profile.model_validate_json((folder / "profile.json").read_text())
     assert profile.basis == "measured"
