@@ -9,6 +9,7 @@ from typing import Any
 
 from planner.engines.discovery import discover
 from planner.engines.loop import fastest_loop
+from planner.engines.exchange import Timeouts
 from planner.engines.openai_http import OpenAIClient
 from planner.engines.target import Target, target_of
 from planner.loadtest.driver import Driver, Load, Outcome
@@ -106,7 +107,7 @@ async def _measure(
     started: Started | None = None,
 ) -> BenchResult:
     options = plan.options
-    async with OpenAIClient(target, plan.endpoint, options.timeout_s) as client:
+    async with OpenAIClient(target, plan.endpoint, Timeouts(options.timeout_s)) as client:
         with interruptible() as interruption:
             found = await discover(client, options.model or (started.model if started is not None else None))
             calibration = await calibrate(client, found.model)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from known_server import FIXED_TOKENS, KnownServer, tokens_of
 
+from planner.engines.exchange import Timeouts
 from planner.engines.openai_http import EndpointKind, OpenAIClient
 from planner.engines.target import Target
 from planner.loadtest.prompts import WORDS, Calibration, calibrate, prompt
@@ -12,7 +13,7 @@ from planner.loadtest.prompts import WORDS, Calibration, calibrate, prompt
 
 def calibrated(server: KnownServer, kind: EndpointKind = "chat") -> Calibration:
     async def work() -> Calibration:
-        async with OpenAIClient(Target(server.url), kind, 5.0) as client:
+        async with OpenAIClient(Target(server.url), kind, Timeouts(5.0)) as client:
             return await calibrate(client, "m")
 
     return asyncio.run(work())
