@@ -47,7 +47,7 @@ class Pool:
         loop = asyncio.get_running_loop()
         if not self._addresses:
             found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-            self._addresses = [address[0] for *_, address in found]
+            self._addresses = [str(address[0]) for *_, address in found]
         how: dict[str, Any] = {} if self._tls is None else {"ssl": self._tls, "server_hostname": self._host}
         refused: OSError | None = None
         for address in list(self._addresses):

@@ -19,6 +19,10 @@ class PromptLoad:
         text = prompt(self._calibration.words(input_tokens), (*self._seed, int(index < 0), abs(index)))
         return self._client.body(self._model, text, output_tokens)
 
+    async def connect(self, connections: int) -> None:
+        """Opens connections ahead of the requests that will need them."""
+        await self._client.connect(connections)
+
     async def ask(self, body: bytes, answer: Answer) -> None:
         """Sends it, and fills in the answer as it comes."""
         await self._client.ask(body, answer)

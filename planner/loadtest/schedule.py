@@ -34,6 +34,7 @@ class Requests:
     due_s: Array | None
     input_tokens: Ints
     output_tokens: Ints
+    think_s: Array | None = None
 
     def __len__(self) -> int:
         return int(self.input_tokens.size)
