@@ -167,6 +167,7 @@ class Driver:
 
         for _ in range(users):
             self._spawn(use())
+            await asyncio.sleep(0)  # what is written goes out when the loop comes round, and must not wait for them all
 
     def _parts(self) -> tuple[tuple[Requests, Ahead, bool], tuple[Requests, Ahead, bool]]:
         return (self._schedule.warmup, self._before, False), (self._schedule.measured, self._counted, True)
