@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
+import msgspec
 
 OK, CANCELLED = "ok", "cancelled"
 _CONTENT = ("content", "reasoning_content", "reasoning", "tool_calls")
@@ -45,6 +45,28 @@ class Answer:
         self.outcome, self.message = kind, message
 
 
+class _Delta(msgspec.Struct, gc=False):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct, gc=False):
+    delta: _Delta | None = None
+    text: str | None = None
+    finish_reason: None = None
+
+
+class _PlainChunk(msgspec.Struct, gc=False):
+    """Of one choice, with nothing else to know of: nearly every chunk of an answer, and decoded in half the time."""
+
+    choices: tuple[_Choice]
+    error: None = None
+    usage: None = None
+
+
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_decode_plain = msgspec.json.Decoder(_PlainChunk).decode
+
+
 class AnswerReader:
     """Takes the events of one streamed answer, and says in the end what it was.
 
@@ -56,16 +78,30 @@ class AnswerReader:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self._silent_s: float | None = None
+        self._has_begun = False
         self.is_whole = False
 
     def take(self, payload: bytes, now_s: float) -> bool:
         """Takes an event's data; False where it makes the answer a failure, and nothing after it counts."""
+        if self._has_begun:
+            try:
+                choice = _decode_plain(payload).choices[0]
+            except _UNREADABLE:
+                pass  # it says more, or something else
+            else:
+                if choice.text or (choice.delta is not None and choice.delta.content):
+                    self._answer.chunk_s.append(now_s)
+                    return True
+        self._has_begun = True
+        return self._take_any(payload, now_s)
+
+    def _take_any(self, payload: bytes, now_s: float) -> bool:
         if payload == _DONE:
             self.is_whole = True
             return True
         try:
-            chunk = orjson.loads(payload)
-        except ValueError:
+            chunk = msgspec.json.decode(payload)
+        except _UNREADABLE:
             self._answer.fail("protocol_error", f"no JSON: {payload[:500].decode('utf-8', 'backslashreplace')}")
             return False
         if not isinstance(chunk, dict):

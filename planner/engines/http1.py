@@ -1,7 +1,6 @@
 """One HTTP/1.1 connection, as close to the socket as a load generator needs: bytes out, body parts in."""
 
 import asyncio
-import os
 import time
 from typing import Protocol, cast
 
@@ -46,7 +45,6 @@ class Connection(asyncio.Protocol):
         self._has_head = False
         self._now_s = 0.0
         self._is_open = False
-        self._fd = -1
         self.idle_since_s = 0.0
         """When the last response ended, on time.perf_counter [s]."""
 
@@ -61,11 +59,7 @@ class Connection(asyncio.Protocol):
             receiver.lost("the connection was closed")
             return
         self._receiver, self._has_head = receiver, False
-        # uvloop sends what is written only after all that is ready has run: milliseconds later, where many answers
-        # end at once. Nothing else waits to be sent, so that the socket can be handed the bytes.
-        sent = 0 if self._fd < 0 else _sent_at_once(self._fd, request)
-        if sent < len(request):
-            self._transport.write(request[sent:])
+        self._transport.write(request)
 
     def close(self) -> None:
         """Ends the connection at once, whatever is under way; the receiver hears nothing of it."""
@@ -80,8 +74,6 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._is_open = True
         self.idle_since_s = time.perf_counter()
-        if transport.get_extra_info("sslcontext") is None:
-            self._fd = transport.get_extra_info("socket").fileno()
 
     def data_received(self, data: bytes) -> None:
         """Some bytes came."""
@@ -149,14 +141,6 @@ class Connection(asyncio.Protocol):
         self.close()
         if receiver is not None:
             receiver.broken(reason)
-
-
-def _sent_at_once(fd: int, data: bytes) -> int:
-    """How much of it the system took [bytes]; an error shows again when the transport tries."""
-    try:
-        return os.write(fd, data)
-    except OSError:
-        return 0
 
 
 def _reason(error: Exception | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from planner.engines.http1 import Connection
+from planner.engines.streams import StreamLoop, StreamTransport
 
 _LONGEST_IDLE_S = 3.0
 """vLLM closes connections idle for 5 s; one that it closes while a request is on its way would count as lost."""
@@ -48,17 +49,25 @@ class Pool:
         if not self._addresses:
             found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
             self._addresses = [str(address[0]) for *_, address in found]
-        how: dict[str, Any] = {} if self._tls is None else {"ssl": self._tls, "server_hostname": self._host}
         refused: OSError | None = None
         for address in list(self._addresses):
             try:
-                _, connection = await loop.create_connection(Connection, address, self._port, **how)
+                connection = await self._connect(loop, address)
             except OSError as error:
                 refused = error
                 continue
             self._go_round(address)
             return connection
         raise refused or OSError("the name has no address")
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop, address: str) -> Connection:
+        connection = Connection()
+        if isinstance(loop, StreamLoop) and self._tls is None:
+            StreamTransport(loop, await _connected(loop, address, self._port), connection)
+            return connection
+        how: dict[str, Any] = {} if self._tls is None else {"ssl": self._tls, "server_hostname": self._host}
+        await loop.create_connection(lambda: connection, address, self._port, **how)
+        return connection
 
     def release(self, connection: Connection) -> None:
         """Keeps a connection whose response has ended."""
@@ -74,3 +83,15 @@ class Pool:
         """The next connection goes to the next address; those that refused while this one answered are left out."""
         place = self._addresses.index(used) if used in self._addresses else -1
         self._addresses = [*self._addresses[place + 1 :], used]
+
+
+async def _connected(loop: asyncio.AbstractEventLoop, address: str, port: int) -> socket.socket:
+    connected = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        connected.setblocking(False)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await loop.sock_connect(connected, (address, port))
+    except BaseException:
+        connected.close()
+        raise
+    return connected

@@ -37,10 +37,10 @@ class SseParser:
             EventTooLongError: an event is longer than MOST_EVENT_BYTES.
         """
         # One whole event, as nearly every part of a stream is; tens of thousands of them come in a second.
-        if not self._rest and not self._data and part[:6] == b"data: " and part[-2:] == b"\n\n":
-            if part.count(b"\n") == 2 and b"\r" not in part:
-                self._is_first_line = self._ends_in_cr = False
-                return [part[6:-2]]
+        is_one_line = part.startswith(b"data: ") and part.find(b"\n") == len(part) - 2 and part.endswith(b"\n")
+        if is_one_line and not self._rest and not self._data and b"\r" not in part:
+            self._is_first_line = self._ends_in_cr = False
+            return [part[6:-2]]
         if not part:
             return []
         if self._ends_in_cr and part.startswith(b"\n"):

@@ -24,7 +24,7 @@ GRACE_S = 2.0
 STORM_REQUESTS = 50
 """So many failures one after the other, and the server is broken rather than busy."""
 _SHOW_EVERY_S = 0.25
-_SLICE_S, _PAUSE_S, _IDLE_S = 0.0005, 0.001, 0.01
+_SLICE_S, _PAUSE_S, _IDLE_S = 0.0005, 0.001, 0.05
 """Chores take half a millisecond at a time, so that no chunk is read later than that for their sake."""
 _AHEAD = 64
 """Requests built ahead of an open loop; in a closed one, as many as there are users: all may end at once."""
@@ -214,7 +214,7 @@ class Driver:
         chores = (self._recorder, self._counted, self._before)
         while True:
             until_s = time.perf_counter() + _SLICE_S
-            is_busy = any([chore.work(until_s) for chore in chores])
+            is_busy = sum(chore.work(until_s) for chore in chores) > 0  # each has its turn
             await asyncio.sleep(_PAUSE_S if is_busy else _IDLE_S)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

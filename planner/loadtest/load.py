@@ -2,7 +2,7 @@
 
 from planner.engines.answers import Answer
 from planner.engines.openai_http import OpenAIClient
-from planner.loadtest.prompts import Calibration, prompt
+from planner.loadtest.prompts import Calibration, Prompts
 
 
 class PromptLoad:
@@ -12,11 +12,11 @@ class PromptLoad:
         self._client = client
         self._model = model
         self._calibration = calibration
-        self._seed = seed
+        self._prompts = Prompts(seed)
 
     def prepare(self, index: int, input_tokens: int, output_tokens: int) -> bytes:
         """A request's body; index is below 0 in the warm-up."""
-        text = prompt(self._calibration.words(input_tokens), (*self._seed, int(index < 0), abs(index)))
+        text = self._prompts.text(self._calibration.words(input_tokens), index)
         return self._client.body(self._model, text, output_tokens)
 
     async def connect(self, connections: int) -> None:

@@ -52,19 +52,34 @@ class Calibration:
         return self.fixed_tokens + self.tokens_per_word
 
 
-def prompt(words: int, seed: tuple[int, ...]) -> str:
-    """Words in random order, different from the first on for every seed, so that no prefix cache helps.
+class Prompts:
+    """Words in random order, different from the first on for every seed and index, so that no prefix cache helps.
 
-    Each word comes equally often, as far as the number allows, so that the tokens per word are those calibrated.
+    Each word comes equally often, as far as the number allows, so that the tokens per word are those calibrated. A
+    prompt follows from seed and index alone, in whatever order they are asked for, in whichever process.
 
     Example:
-        >>> prompt(4, (1, 0))
-        'change name business market'
+        >>> prompts = Prompts((1, 0))
+        >>> prompts.text(4, 7)
+        'paper office power game'
+        >>> prompts.text(4, 8), prompts.text(4, 7)
+        ('team house question age', 'paper office power game')
     """
-    rng = np.random.default_rng(seed)
-    rounds = -(-words // len(WORDS))
-    order = np.concatenate([rng.permutation(len(WORDS)) for _ in range(rounds)])[:words]
-    return " ".join([WORDS[position] for position in order])
+
+    def __init__(self, seed: tuple[int, ...]) -> None:
+        # A counter-based generator is set to a prompt's numbers in a tenth of the time that a new one takes.
+        self._bits = np.random.Philox(key=np.random.SeedSequence(seed).generate_state(2, np.uint64))
+        self._rng = np.random.Generator(self._bits)
+        self._start = self._bits.state
+
+    def text(self, words: int, index: int) -> str:
+        """A prompt of so many words; index is below 0 in the warm-up."""
+        # The high words of the counter number the prompts: each has 2¹²⁸ random numbers to itself.
+        self._start["state"]["counter"][:] = (0, 0, int(index < 0), abs(index))
+        self._bits.state = self._start
+        rounds = -(-words // len(WORDS))
+        order = np.concatenate([self._rng.permutation(len(WORDS)) for _ in range(rounds)])[:words]
+        return " ".join([WORDS[position] for position in order.tolist()])
 
 
 async def calibrate(client: OpenAIClient, model: str) -> Calibration:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from planner.engines.discovery import discover
-from planner.engines.loop import fastest_loop
 from planner.engines.exchange import Timeouts
+from planner.engines.loop import client_loop
 from planner.engines.openai_http import OpenAIClient
 from planner.engines.target import Target, target_of
 from planner.loadtest.driver import Driver, Load, Outcome
@@ -92,7 +92,7 @@ def bench(
 def _run(work: Coroutine[Any, Any, BenchResult]) -> BenchResult:
     """Runs it on the fastest event loop there is."""
     try:
-        with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+        with asyncio.Runner(loop_factory=client_loop()) as runner:
             return runner.run(work)
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
