@@ -98,6 +98,11 @@ class Rate:
         return float(self.start_per_s[0])
 
     @property
+    def peak_per_s(self) -> float:
+        """The highest rate that it has [requests/s]."""
+        return float(max(self.start_per_s.max(), self.end_per_s.max()))
+
+    @property
     def is_constant(self) -> bool:
         """Whether it is the same at all times."""
         return bool((self.start_per_s == self.first_per_s).all() and (self.end_per_s == self.first_per_s).all())
