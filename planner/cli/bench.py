@@ -29,7 +29,9 @@ def bench(
     ] = None,
     arrival: Annotated[
         Text,
-        typer.Option("--arrival", help="poisson, constant, gamma, onoff, closed or trace [default: as given]."),
+        typer.Option(
+            "--arrival", help="poisson, constant, gamma, onoff, closed or trace [default: as the load is given]."
+        ),
     ] = None,
     rate: Annotated[
         Text,

@@ -11,6 +11,7 @@ from planner.core.think import ThinkTime
 from planner.errors import InputError, UsageError
 
 LEAST_RATE, MOST_RATE = 1e-6, 1e6
+LEAST_SPEED, MOST_SPEED = 1e-3, 1e6
 RATE_ALLOWED = "requests per second such as 5, a ramp such as 2..20, or stages with their seconds such as 2:30,2..20:60"
 _RATE_RANGE = f"from {LEAST_RATE:g} to {MOST_RATE:g} requests/s"
 _BURSTS_ALLOWED = "factor=TIMES,on_s=SECONDS,off_s=SECONDS, such as factor=4,on_s=10,off_s=40"
@@ -155,6 +156,14 @@ def arrival_misfits(arrival: str, burstiness: float | None, bursts: str | None) 
             yield f"{option}: is missing, and --arrival {user} needs it"
         if arrival != user and value is not None:
             yield f"{option}: not used with --arrival {arrival}"
+
+
+def speed_misfits(speed: float | None, has_trace: bool) -> Iterator[str]:
+    """Mistakes of how fast a trace is to be replayed."""
+    if speed is not None and not has_trace:
+        yield "--trace-speed: only with --trace"
+    if speed is not None and not LEAST_SPEED <= speed <= MOST_SPEED:
+        yield f"--trace-speed: must be from {LEAST_SPEED:g} to {MOST_SPEED:g} times; given: {speed:g}"
 
 
 def length_misfits(rate: str | None, requests: int | None, duration_s: float | None) -> Iterator[str]:

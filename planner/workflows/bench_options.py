@@ -28,6 +28,7 @@ from planner.workflows.arrival_options import (
     parse_bursts,
     parse_rate,
     parse_think_time,
+    speed_misfits,
     stream_of,
 )
 from planner.workflows.server_options import parse_accelerator, parse_limits
@@ -188,8 +189,7 @@ def _misfits(options: BenchOptions) -> Iterator[str]:
     arrival = _arrival(options)
     yield from arrival_misfits(arrival, options.burstiness, options.bursts)
     yield from length_misfits(options.rate, options.requests, options.duration_s)
-    if options.trace_speed is not None and arrival != "trace":
-        yield "--trace-speed: only with --trace"
+    yield from speed_misfits(options.trace_speed, arrival == "trace")
     has_users = arrival == "closed" or (options.sweep and (options.concurrency is not None or options.rate is None))
     if options.think_time_s is not None and not has_users:
         yield "--think-time-s: only with --concurrency, whose users think"
@@ -219,7 +219,6 @@ def _out_of_range(options: BenchOptions) -> Iterator[str]:
         {
             "--burstiness": options.burstiness,
             "--duration-s": options.duration_s,
-            "--trace-speed": options.trace_speed,
             "--timeout-s": options.timeout_s,
         }
     )

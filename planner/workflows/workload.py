@@ -26,6 +26,7 @@ from planner.workflows.arrival_options import (
     parse_bursts,
     parse_numbers,
     parse_rate,
+    speed_misfits,
     stream_of,
 )
 
@@ -157,16 +158,15 @@ def parse_load(
     if trace is not None or arrival == "trace":
         unused = [name for name, value in given.items() if value is not None]
         mistakes = [f"{name}: not used with a trace, which has its own" for name in unused]
-        mistakes += not_above_0({"--trace-speed": trace_speed})
+        mistakes += speed_misfits(trace_speed, has_trace=True)
         if trace is None:
             mistakes.append("--trace: is missing, and --arrival trace needs it")
         if trace is None or mistakes:
             raise UsageError("\n".join(mistakes))
         return TraceOptions(trace, 1.0 if trace_speed is None else trace_speed)
-    mistakes = [*_misfits(arrival, given)]
-    if trace_speed is not None:
-        mistakes.append("--trace-speed: only with --trace")
-    mistakes += [
+    mistakes = [
+        *_misfits(arrival, given),
+        *speed_misfits(trace_speed, has_trace=False),
         *arrival_misfits(arrival, burstiness, bursts),
         *length_misfits(rate, requests, duration_s),
         *not_above_0({"--burstiness": burstiness, "--duration-s": duration_s}),

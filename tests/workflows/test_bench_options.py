@@ -132,7 +132,7 @@ def test_all_mistakes_at_once() -> None:
             "--think-time-s: mean: must be above 0 and at most",
         ),
         ({"rate": "1", "trace_speed": 2.0}, "--trace-speed: only with --trace"),
-        ({"trace": Path("t.csv"), "trace_speed": 0.0}, "--trace-speed: must be above 0; given: 0"),
+        ({"trace": Path("t.csv"), "trace_speed": 0.0}, "--trace-speed: must be from 0.001 to 1e+06 times; given: 0"),
         ({"concurrency": "1.5"}, "--concurrency: must be a whole number of users from 1 to"),
         ({"rate": "1", "concurrency": "2"}, "--concurrency: not used with --arrival poisson"),
         ({"rate": "1", "arrival": "gamma"}, "--burstiness: is missing"),

@@ -70,7 +70,7 @@ def test_all_mistakes_at_once() -> None:
     of_trace = {"input_tokens": None, "output_tokens": None, "trace": Path("t.csv")}
     assert mistakes(**of_trace, trace_speed=-1.0, bursts="factor=2") == [
         "--bursts: not used with a trace, which has its own",
-        "--trace-speed: must be above 0; given: -1",
+        "--trace-speed: must be from 0.001 to 1e+06 times; given: -1",
     ]
 
 
