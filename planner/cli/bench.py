@@ -29,15 +29,39 @@ def bench(
     ] = None,
     arrival: Annotated[
         Text,
-        typer.Option("--arrival", help="poisson, constant, gamma, closed or trace [default: as the load is given]."),
+        typer.Option(
+            "--arrival", help="poisson, constant, gamma, onoff, closed or trace [default: as the load is given]."
+        ),
     ] = None,
-    rate: Annotated[Text, typer.Option("--rate", help="Open loop: requests per second.")] = None,
+    rate: Annotated[
+        Text,
+        typer.Option(
+            "--rate",
+            help="Open loop: requests per second; a ramp 2..20 over --duration-s, "
+            "or stages with their seconds 2:30,8:30,2..20:60.",
+        ),
+    ] = None,
     concurrency: Annotated[Text, typer.Option("--concurrency", help="Closed loop: users that wait.")] = None,
+    think_time_s: Annotated[
+        Text,
+        typer.Option("--think-time-s", help="For how long each thinks before asking: 2, or exponential:mean=2."),
+    ] = None,
     trace: Annotated[
-        Path | None, typer.Option("--trace", help="Replay: CSV with timestamp, input_tokens, output_tokens.")
+        Path | None,
+        typer.Option("--trace", help="Replay: CSV with timestamp, input_tokens, output_tokens; a run's schedule, say."),
+    ] = None,
+    trace_speed: Annotated[
+        float | None, typer.Option("--trace-speed", help="Times as fast as the trace was [default: 1].")
     ] = None,
     burstiness: Annotated[
         float | None, typer.Option("--burstiness", help="Squared CV of the gaps, for gamma; 1 is Poisson.")
+    ] = None,
+    bursts: Annotated[
+        Text,
+        typer.Option(
+            "--bursts",
+            help="For onoff: factor=4,on_s=10,off_s=40; the rate while on over the mean, mean seconds on and off.",
+        ),
     ] = None,
     requests: Annotated[int | None, typer.Option("--requests", help="How many requests per load.")] = None,
     duration_s: Annotated[
@@ -103,8 +127,11 @@ def bench(
         arrival=arrival,
         rate=rate,
         concurrency=concurrency,
+        think_time_s=think_time_s,
         trace=trace,
+        trace_speed=trace_speed,
         burstiness=burstiness,
+        bursts=bursts,
         requests=requests,
         duration_s=duration_s,
         warmup_s=warmup_s,

@@ -10,7 +10,7 @@ from planner.schema.profile import Accelerator, Engine, Model, Tokens
 from planner.schema.scenario import Slo
 
 Count = Annotated[int, Field(ge=0)]
-Arrival = Literal["poisson", "constant", "gamma", "closed", "trace"]
+Arrival = Literal["poisson", "constant", "gamma", "onoff", "closed", "trace"]
 
 
 class Statistics(FileModel):
@@ -117,7 +117,20 @@ class Workload(FileModel):
     arrival: Arrival
     burstiness: NonNegative = 1.0
     """Squared coefficient of variation of the gaps, for arrival: gamma."""
+    rate: str | None = None
+    """As asked: one rate, those of a sweep, a ramp, or stages with their seconds; null where none was."""
+    bursts: str | None = None
+    """For arrival: onoff, as asked."""
+    think_time_s: str | None = None
+    """How long users think before they ask, as asked; null where they do not."""
+    trace_speed: Positive = 1.0
+    """How many times as fast as it was a trace was replayed."""
+    requests: Count | None = None
+    """Of each load; null where a time ended it."""
+    duration_s: Positive | None = None
+    """Of each load [s]; null where a number of requests ended it."""
     seed: Count = 0
+    """With the place of a load in the run, from 0, what its schedule was drawn from."""
     warmup_s: NonNegative = 0.0
 
 

@@ -20,6 +20,7 @@ from planner.loadtest.schedule import Schedule, load_label
 from planner.loadtest.summary import load_point
 from planner.schema.benchmark import LoadPoint, Run
 from planner.store.runs import RunDirectory
+from planner.store.schedules import write_schedule
 from planner.workflows.bench_options import BenchOptions, BenchPlan, read_options
 from planner.workflows.bench_points import Trace, part_of, schedules
 from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
@@ -77,7 +78,9 @@ def bench(
         KeyboardInterrupt: before anything was measured.
     """
     plan = read_options(options, environment)
-    trace = None if options.trace is None else part_of(read_trace(options.trace), plan.extent)
+    trace = (
+        None if options.trace is None else part_of(read_trace(options.trace, options.trace_speed or 1.0), plan.extent)
+    )
     if plan.target is not None:
         return _run(_measure(plan, plan.target, trace, show))
     from planner.engines.vllm import find_vllm, serve  # noqa: PLC0415 - only where a server is started
@@ -143,6 +146,8 @@ async def _measure(
 async def _point(
     plan: BenchPlan, schedule: Schedule, load: Load, book: RunBook, interruption: Interruption, show: Show
 ) -> Outcome:
+    if (saved := schedule.saved) is not None:
+        write_schedule(book.schedule_path, saved)
     with book.directory.requests(book.next_file) as file:
         driver = Driver(
             schedule,

@@ -78,6 +78,11 @@ class RunBook:
         """For the requests of the next point."""
         return f"requests-{len(self.points):03}.jsonl"
 
+    @property
+    def schedule_path(self) -> Path:
+        """Where the schedule of the next point is kept."""
+        return self.directory.path / f"schedule-{len(self.points):03}.csv"
+
     def add(self, point: LoadPoint) -> None:
         """Adds the point whose requests are in `next_file`."""
         entry = RunPoint(requests_file=self.next_file, metrics=point)
@@ -122,6 +127,12 @@ def new_run(plan: BenchPlan, found: Discovered, server: Server, name: str, warni
             output_tokens="trace" if is_trace else options.output_tokens or DEFAULT_OUTPUT,
             arrival=plan.arrival,
             burstiness=1.0 if options.burstiness is None else options.burstiness,
+            rate=options.rate,
+            bursts=options.bursts,
+            think_time_s=options.think_time_s,
+            trace_speed=1.0 if options.trace_speed is None else options.trace_speed,
+            requests=plan.extent.requests,
+            duration_s=plan.extent.duration_s,
             seed=options.seed,
             warmup_s=options.warmup_s,
         ),
