@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextvars import Context
-from typing import Any, TypeVarTuple, Unpack
+from typing import Any, TypeVarTuple
 
 _Args = TypeVarTuple("_Args")
 
@@ -98,7 +98,7 @@ class StreamLoop(asyncio.SelectorEventLoop):
         super().__init__(self.streams)
 
     def call_soon(
-        self, callback: Callable[[Unpack[_Args]], object], *args: Unpack[_Args], context: Context | None = None
+        self, callback: Callable[[*_Args], object], *args: *_Args, context: Context | None = None
     ) -> asyncio.Handle:
         """As asyncio has it; the selector then returns."""
         self.streams.is_loop_due = True

@@ -157,12 +157,12 @@ class Driver:
             for (requests, ahead, is_measured), end_s in zip(self._parts(), ends_s, strict=True):
                 if is_measured:
                     await self._sleep_until(start_s)  # passed, but where there is no warm-up
-                while not self._stop.is_set() and time.perf_counter() < end_s:
-                    if (item := ahead.take()) is None:
-                        break
-                    await self._think(requests, item[0])
-                    if self._stop.is_set():
-                        return
+                while self._has_time(end_s) and (item := ahead.take()) is not None:
+                    if requests.think_s is not None:
+                        until_s = time.perf_counter() + float(requests.think_s[item[0]])
+                        await self._sleep_until(min(until_s, end_s))
+                        if not self._has_time(end_s):
+                            break
                     await self._send(requests, *item, None, is_measured)
 
         for _ in range(users):
@@ -199,10 +199,8 @@ class Driver:
                 self._outcome.lags_s.append(max(0.0, entry.sent_s - entry.due_s))
         self._on_record(entry)
 
-    async def _think(self, requests: Requests, index: int) -> None:
-        """A user reads the last answer before the next question."""
-        if requests.think_s is not None:
-            await self._sleep_until(time.perf_counter() + float(requests.think_s[index]))
+    def _has_time(self, end_s: float) -> bool:
+        return not self._stop.is_set() and time.perf_counter() < end_s
 
     async def _sleep_until(self, time_s: float) -> None:
         """Waits for a time on the clock, or until the point is stopped."""
