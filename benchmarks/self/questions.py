@@ -30,11 +30,12 @@ class ClientFailedError(Exception):
 
 @dataclass(frozen=True)
 class Seen:
-    """One run: what it cost, what the client says, what the server did."""
+    """One run: what it cost, what the client says, what the server did, and the folder with what the client wrote."""
 
     cost: Cost
     said: Said
     truth: Truth
+    folder: Path
 
     def health(self) -> dict[str, float]:
         """Whether this run can be trusted at all: how late the server was, and how long others had the core."""
@@ -66,7 +67,7 @@ class Bench:
             self.started.append(server.is_realtime)
             cost = started(client, server.url, MODEL, load, folder)
         truth = server.truth(load.requests)
-        return Seen(cost, client.read(load, folder, cost.stdout), truth)
+        return Seen(cost, client.read(load, folder, cost.stdout), truth, folder)
 
 
 def started(client: Client, url: str, model: str, load: Load, folder: Path, limit_s: float = LIMIT_S) -> Cost:
@@ -310,8 +311,7 @@ def _processes(bench: Bench, client: Client) -> Figures:
     schedules = []
     for count in (1, 2):
         seen = bench.run(client, replace(_MANY, more=("--processes", f"{count}")), _TIMING)
-        records = our_records(max(bench.folder.iterdir(), key=lambda path: path.stat().st_ctime_ns))
-        schedules.append(sorted((entry["index"], entry["due_s"]) for entry in records))
+        schedules.append(sorted((entry["index"], entry["due_s"]) for entry in our_records(seen.folder)))
         error_ms = seen.said.ttft_p99_s * 1e3 - _ms(seen.truth.ttft_s(), 99)
         figures[f"all requests, all tokens, {count} (1: yes)"] = has_all(seen.said, seen.truth, _MANY)
         figures[f"TTFT p99 error, {count} [ms]"] = error_ms

@@ -18,9 +18,9 @@ from questions import started
 
 NAME = "served"
 LOADS = {
-    "4 users": Load(requests=60, users=4),
-    "16 users": Load(requests=120, users=16),
-    "2 requests/s": Load(requests=60, rate=2.0),
+    "4 users": Load(requests=40, users=4, output_tokens=32),
+    "16 users": Load(requests=80, users=16, output_tokens=32),
+    "1 request/s": Load(requests=40, rate=1.0, output_tokens=32),
 }
 LEAST_ROUNDS = 3
 START_UP_LIMIT_S = 600.0

@@ -41,7 +41,7 @@ struct connection {
     int fd;
     uint32_t id;
     char *in, *out; /* bytes not read as a request yet, and bytes that the socket would not take yet */
-    size_t in_bytes, in_room, out_bytes, out_room;
+    size_t in_bytes, in_room, out_start, out_bytes, out_room;
     bool is_broken, closes, waits_to_write;
     /* The request under way; there is none where heap_place is 0. */
     struct asked asked;
@@ -112,17 +112,20 @@ static void put(struct connection *c, const char *bytes, size_t count) {
     size_t done = c->out_bytes ? 0 : sent(c, bytes, count);
     if (done == count || c->is_broken) return;
     totals.full_sockets++;
-    c->out = grown(c->out, &c->out_room, c->out_bytes + count - done, 1);
-    memcpy(c->out + c->out_bytes, bytes + done, count - done);
+    size_t end = c->out_start + c->out_bytes;
+    c->out = grown(c->out, &c->out_room, end + count - done, 1);
+    memcpy(c->out + end, bytes + done, count - done);
     c->out_bytes += count - done;
     if (!c->waits_to_write) watch(c, EPOLL_CTL_MOD, true);
 }
 
 static void put_rest(struct connection *c) {
-    size_t done = sent(c, c->out, c->out_bytes);
+    size_t done = sent(c, c->out + c->out_start, c->out_bytes);
+    c->out_start += done;
     c->out_bytes -= done;
-    memmove(c->out, c->out + done, c->out_bytes);
-    if (!c->out_bytes) watch(c, EPOLL_CTL_MOD, false);
+    if (c->out_bytes) return;
+    c->out_start = 0;
+    watch(c, EPOLL_CTL_MOD, false);
 }
 
 static void reply(struct connection *c, const char *status, const char *body) {
