@@ -13,6 +13,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from typing import cast
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -38,7 +39,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Part of asyncio's protocol."""
-        self.transport = transport
+        self.transport = cast(asyncio.WriteTransport, transport)
 
     def ask(self, request: bytes, on_end: Callable[[], None]) -> None:
         """Sends a request."""

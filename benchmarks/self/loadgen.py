@@ -14,6 +14,7 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from clients import PLANNER, Client, bare, ours, servebench, vllm
@@ -30,7 +31,7 @@ def main() -> None:
     options = _options()
     asked = [*(options.only or BY_DEFAULT), *(["million"] if options.million else [])]
     clients = [ours(), *_peers(options)]
-    _say(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    _say(f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(build(Path(folder)), Path(folder) / "runs")
         bench.folder.mkdir()
@@ -95,7 +96,9 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _program(name: str):  # noqa: ANN202 - what argparse takes as a type
+def _program(name: str) -> Callable[[str], Path]:
+    """What reads an option that names an environment or the program in it."""
+
     def found(text: str) -> Path:
         path = Path(text).absolute()
         path = path / "bin" / name if path.is_dir() else path
@@ -104,6 +107,12 @@ def _program(name: str):  # noqa: ANN202 - what argparse takes as a type
         return path
 
     return found
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def _say(text: str) -> None:
