@@ -87,10 +87,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=1, help="medians over so many [default: 1; real: at least 3]")
     parser.add_argument("--vllm", type=_program("vllm"), metavar="PATH", help="environment or program")
     parser.add_argument("--servebench", type=_program("servebench"), metavar="PATH", help="environment or program")
-    parser.add_argument("--model", type=Path, metavar="DIR", help="a model on disk, for vllm")
+    parser.add_argument(
+        "--model", type=lambda text: Path(text).absolute(), metavar="DIR", help="a model on disk, for vllm"
+    )
     options = parser.parse_args()
     if not sys.platform.startswith("linux"):
         parser.error("needs Linux: epoll, and one clock for C and Python")
+    if options.rounds < 1:
+        parser.error("--rounds: at least 1")
     if "real" in (options.only or ()) and not (options.vllm and options.model):
         parser.error("--only real: needs --vllm PATH and --model DIR")
     return options
