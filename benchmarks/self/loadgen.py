@@ -1,6 +1,6 @@
 """How fast, true, small and light the load generator is, against its limits and its peers.
 
-    python benchmarks/self/loadgen.py                       # speed, full, truth, tiny, memory: three minutes
+    python benchmarks/self/loadgen.py                       # speed, full, truth, tiny, memory: two minutes
     python benchmarks/self/loadgen.py --only speed --peers --servebench VENV --vllm VENV --model DIR
     python benchmarks/self/loadgen.py --only real --vllm VENV --model DIR
 
@@ -56,7 +56,7 @@ def _answered(question: Question, bench: Bench, clients: list[Client], rounds: i
             except ClientFailedError as error:
                 notes.append(str(error))
     lacking = missed(question.rows, figures[PLANNER])
-    if figures[PLANNER]:
+    if figures[PLANNER] and any(row.limit is not None for row in question.rows):
         notes.append(f"Limits missed: {', '.join(lacking)}." if lacking else "All limits are kept.")
     of = f"; medians of {rounds} rounds" if rounds > 1 else ""
     return "\n\n".join([f"## {question.title}{of}", table(question.rows, figures, PLANNER), *notes])
