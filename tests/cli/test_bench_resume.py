@@ -380,3 +380,26 @@ def test_server_of_its_own_is_started_again(tmp_path: Path, monkeypatch: pytest.
     )
     assert run["points"][0] == before[0]
     assert {path.name for path in (tmp_path / "run").glob("vllm*")} == {"vllm.log", "vllm-2.log"}
+
+
+def test_point_that_was_given_up_is_measured_again(tmp_path: Path) -> None:
+    with KnownServer("http_500") as server:
+        arguments = ("--url", server.url, "--concurrency", "1", "--requests", "60", "--out", "run")
+        assert planner(tmp_path, "bench", *arguments).returncode == 4
+        assert run_json(tmp_path)["status"] == "failed"
+        given_up = len(server.log)
+        server.modes = ("ok",)
+        went_well(resume(tmp_path))
+        assert (given_up, len(server.log)) == (50, 110)
+    run = run_json(tmp_path)
+    assert (run["status"], run["requests_sent_in_all"]) == ("complete", 110)
+    assert run["points"][0]["metrics"]["requests"] == {"sent": 60, "ok": 60, "failed": 0, "cancelled": 0}
+
+
+def test_name_that_is_no_text_leaves_a_run_that_cannot_be_gone_on_with(tmp_path: Path) -> None:
+    trace = os.fsdecode(b"trace\xff.csv")
+    (tmp_path / trace).write_text("timestamp,input_tokens,output_tokens\n0,40,3\n0.1,40,3\n")
+    with KnownServer() as server:
+        went_well(planner(tmp_path, "bench", "--url", server.url, "--trace", trace, "--out", "run"))
+    assert run_json(tmp_path)["command"] is None
+    assert resume(tmp_path).returncode == 2
