@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+from commands import Done, planner
 from known_server import KnownServer
 
 REPOSITORY = Path(__file__).parents[2]
@@ -54,3 +56,21 @@ def settled(server: KnownServer) -> int:
         count = len(server.log)
         time.sleep(0.3)
     return count
+
+
+def resume(folder: Path, *arguments: str, **environment: str) -> Done:
+    """Goes on with the run in a folder."""
+    with mock.patch.dict(os.environ, environment):
+        return planner(folder, "bench", "--resume", "run", *arguments)
+
+
+def went_well(done: Done) -> None:
+    """Checks that a bench ended well."""
+    # A machine that is busy with other things makes a client that does not keep up, and that must say so.
+    assert done.returncode == 0 or (done.returncode == 4 and "client was saturated" in done.stderr), done.stderr
+
+
+def run_json(folder: Path) -> dict[str, Any]:
+    """The run in a folder, as it is on disk."""
+    data: dict[str, Any] = json.loads((folder / "run" / "run.json").read_text())
+    return data
