@@ -5,12 +5,12 @@ import math
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from planner.engines.answers import CANCELLED, Answer
 from planner.loadtest.progress import Progress, Tally
 from planner.loadtest.records import record
+from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Requests, Schedule
 from planner.schema.benchmark import RequestRecord
 
@@ -31,25 +31,6 @@ class Load(Protocol):
 
     async def ask(self, body: bytes, answer: Answer) -> None:
         """Sends it, and fills in the answer as it comes; failures are answers too."""
-
-
-@dataclass
-class Outcome:
-    """What a load point gave.
-
-    Attributes:
-        records: of the requests sent, in the order of the schedule; those of the warm-up are kept in no figure.
-        lags_s: how late each request of an open loop was sent [s].
-        cpu_fraction: processor time of this process over the time that the point took; 1 is one core.
-        is_interrupted: somebody stopped it.
-        is_storm: it was given up, since nothing but failures came.
-    """
-
-    records: list[RequestRecord] = field(default_factory=list)
-    lags_s: list[float] = field(default_factory=list)
-    cpu_fraction: float = 0.0
-    is_interrupted: bool = False
-    is_storm: bool = False
 
 
 class Driver:
@@ -106,7 +87,6 @@ class Driver:
         wall_s = time.perf_counter() - self._tally.start_s
         if self._cpu_s is not None and wall_s > 0:
             self._outcome.cpu_fraction = (time.process_time() - self._cpu_s) / wall_s
-        self._outcome.records.sort(key=lambda entry: entry.index)
         return self._outcome
 
     async def _open_loop(self) -> None:
@@ -160,10 +140,8 @@ class Driver:
             answer.fail(CANCELLED)
             answer.finished_s = time.perf_counter()
         sent_s = (answer.sent_s or time.perf_counter()) - self._tally.start_s
-        if due_s is not None:
-            self._outcome.lags_s.append(max(0.0, sent_s - due_s))
         entry = record(index, sent_s if due_s is None else due_s, asked, answer, self._tally.start_s)
-        self._outcome.records.append(entry)
+        self._outcome.sample.add(entry)
         self._tally.finished(entry)
         if self._stops_at_storm and self._tally.failed_in_a_row >= STORM_REQUESTS and not self._stop.is_set():
             self._outcome.is_storm = True
