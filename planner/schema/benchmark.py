@@ -98,7 +98,7 @@ class LoadPoint(FileModel):
     achieved_requests_per_s: NonNegative
     """Finished requests over the time from the first scheduled send to the last completion [requests/s]."""
     arrivals: ArrivalFigures | None = None
-    """Rate and coefficient of variation of the gaps with which requests went out, as realised."""
+    """Rate, and coefficient of variation (CV) of the gaps, with which requests went out in fact [requests/s]."""
     requests: RequestCounts
     errors: dict[str, Count] = {}
     """Failed requests by kind."""
@@ -107,13 +107,13 @@ class LoadPoint(FileModel):
     output_tokens_per_s: NonNegative
     """Output tokens of the finished requests, as the server counted them, over the same time [tokens/s]."""
     ttft_s: Statistics
-    """Time to first token: from when the request was due, in a closed loop sent, to its first chunk with output [s]."""
+    """Time to first token: from when the request was due (closed loop: sent) to its first chunk with output [s]."""
     itl_s: Statistics
     """Inter-token latency: every gap between successive chunks with output of a request, pooled [s]."""
     tpot_s: Statistics
     """Time per output token: (last − first token) / (output tokens − 1), by request [s]."""
     e2e_s: Statistics
-    """End to end: from when the request was due, in a closed loop sent, to its last token [s]."""
+    """End to end: from when the request was due (closed loop: sent) to its last token [s]."""
     lag_s: Statistics = Statistics()
     """From when the request was due to when it was sent: the client's own delay, part of TTFT and E2E [s]."""
     goodput_requests_per_s: NonNegative | None = None
