@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from planner.core.quantiles import Counted, Ints, interval_ranks, quantiles, shares_below
+from planner.core.quantiles import Counted, Ints, counts_within, interval_ranks, quantiles
 from planner.schema.benchmark import Statistics
 from planner.schema.scenario import Slo
 
@@ -104,21 +104,23 @@ def _woodruff_intervals(gaps_us: Counted, per_request: Ints, percentiles: Array)
     counts = per_request[per_request > 0]
     if counts.size < _LEAST_REQUESTS:
         return [None] * len(_FRACTIONS)
-    fractions = np.array(_FRACTIONS)
-    below = shares_below(gaps_us, counts, percentiles)
-    beyond = (counts - below).astype(np.float64)
-    contributing = beyond.sum(axis=1) ** 2 / np.maximum(1.0, (beyond**2).sum(axis=1))
-    excess = below - fractions[:, np.newaxis] * counts
     # Few requests know their own variance badly: Student's quantile in place of the normal one.
     reach = _student(counts.size - 1) / gaps_us.size * np.sqrt(counts.size / (counts.size - 1))
-    errors = reach * np.sqrt((excess**2).sum(axis=1))
-    low, high = fractions - errors, fractions + errors
-    known = (low > 0) & (high < 1) & (contributing >= _LEAST_CONTRIBUTING)
-    bounds = quantiles(gaps_us, np.clip(np.concatenate((low, high)), 0, 1)).reshape(2, -1) / _US_PER_S
-    return [
-        (float(lower), float(upper)) if is_known else None
-        for is_known, lower, upper in zip(known, *bounds, strict=True)
-    ]
+    spans = []
+    for fraction, below in zip(_FRACTIONS, counts_within(gaps_us, counts, percentiles), strict=True):
+        error = float(reach * np.linalg.norm(below - fraction * counts))
+        low, high = fraction - error, fraction + error
+        spans.append((low, high) if low > 0 and high < 1 and _contributing(counts - below) else None)
+    known = [span for span in spans if span is not None]
+    bounds = quantiles(gaps_us, np.ravel(known)).reshape(-1, 2) / _US_PER_S if known else np.empty((0, 2))
+    found = iter((float(low), float(high)) for low, high in bounds)
+    return [None if span is None else next(found) for span in spans]
+
+
+def _contributing(beyond: Ints) -> bool:
+    """Whether the gaps beyond a percentile come from enough requests."""
+    weights = beyond.astype(np.float64)
+    return bool(weights.sum() ** 2 >= _LEAST_CONTRIBUTING * (weights @ weights) > 0)
 
 
 def _student(freedom: int) -> float:

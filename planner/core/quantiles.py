@@ -1,5 +1,6 @@
 """Percentiles of large samples without a sorted copy, and how well a sample knows them."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -108,11 +109,11 @@ def quantiles(values: Counted, fractions: ArrayLike) -> Array:
     return np.asarray(low + (places - before) * (high - low))
 
 
-def sums_by_request(values: NDArray[np.generic], per_request: Ints) -> Ints:
+def sums_by_request(values: Counted, per_request: Ints) -> Ints:
     """Sum of each request's values, of which those of one request lie next to each other.
 
     Args:
-        values: whole numbers or truths, shape (n,).
+        values: shape (n,).
         per_request: how many values each request has, shape (requests,), sum n.
 
     Example:
@@ -121,14 +122,14 @@ def sums_by_request(values: NDArray[np.generic], per_request: Ints) -> Ints:
     """
     sums = np.zeros(per_request.size, dtype=np.int64)
     has_some = per_request > 0
-    if has_some.any():
-        counts = per_request[has_some]
-        sums[has_some] = np.add.reduceat(values, np.cumsum(counts) - counts, dtype=np.int64)
+    counts = per_request[has_some]
+    parts = [_sums(values[block], counts[requests]) for block, requests in _blocks(counts)]
+    sums[has_some] = np.concatenate([np.zeros(0, dtype=np.int64), *parts])
     return sums
 
 
-def shares_below(values: Counted, per_request: Ints, limits: ArrayLike) -> Ints:
-    """How many of each request's values are at most as large as some limits, without a copy of them.
+def counts_within(values: Counted, per_request: Ints, limits: ArrayLike) -> Ints:
+    """How many of each request's values are at most as large as some limits.
 
     Args:
         values: those of one request next to each other, shape (n,).
@@ -137,17 +138,29 @@ def shares_below(values: Counted, per_request: Ints, limits: ArrayLike) -> Ints:
 
     Returns:
         Counts, shape (k, requests).
+
+    Example:
+        >>> counts_within(np.array([1, 9, 5], dtype=np.uint32), np.array([2, 1]), [5.5, 0.5]).tolist()
+        [[1, 1], [0, 0]]
     """
-    limits = np.asarray(limits, dtype=np.float64)
-    ends = np.cumsum(per_request)
-    found = np.empty((limits.size, per_request.size), dtype=np.int64)
-    request = 0
+    # Whole numbers are compared as such: a comparison of floats would be slower.
+    whole = np.asarray(limits, dtype=np.float64).astype(np.uint32)
+    found = np.empty((whole.size, per_request.size), dtype=np.int64)
+    for block, requests in _blocks(per_request):
+        for row, limit in enumerate(whole):
+            found[row, requests] = _sums(values[block] <= limit, per_request[requests])
+    return found
+
+
+def _sums(values: NDArray[np.generic], counts: Ints) -> Ints:
+    return np.asarray(np.add.reduceat(values, np.cumsum(counts) - counts, dtype=np.int64))
+
+
+def _blocks(per_request: Ints) -> Iterator[tuple[slice, slice]]:
+    """Values of whole requests that fit a block, and which requests these are: numpy converts what it adds up."""
+    ends, request = np.cumsum(per_request), 0
     while request < per_request.size:
         begin = int(ends[request - 1]) if request else 0
         after = max(request + 1, int(np.searchsorted(ends, begin + _BLOCK, side="right")))
-        block, counts = values[begin : int(ends[after - 1])], per_request[request:after]
-        for row, limit in enumerate(limits):
-            # Whole numbers are compared as such: a comparison of floats would copy the block.
-            found[row, request:after] = sums_by_request(block <= np.uint32(limit), counts)
+        yield slice(begin, int(ends[after - 1])), slice(request, after)
         request = after
-    return found
