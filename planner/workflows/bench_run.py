@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from planner.engines.discovery import Discovered
-from planner.schema.benchmark import Client, KnownLimits, LoadPoint, Run, RunPoint, Server, Workload
+from planner.schema.benchmark import Client, KnownLimits, LoadPoint, Run, RunPoint, Server, Workload, definitions
 from planner.schema.profile import Accelerator, Model
 from planner.store.files import shown_path
 from planner.store.runs import RunDirectory
@@ -113,6 +113,7 @@ def new_run(plan: BenchPlan, found: Discovered, server: Server, name: str, warni
         name=name,
         basis=found.basis,
         started_at=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
+        definitions=definitions(),
         status="running",
         server=server,
         client=Client(
