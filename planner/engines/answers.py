@@ -1,5 +1,6 @@
 """What a streamed answer says, chunk by chunk; knows the format, not the network."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,8 @@ _CONTENT = ("content", "reasoning_content", "reasoning", "tool_calls")
 """Of a chat delta: each is output that the model computed."""
 _DONE = b"[DONE]"
 _MOST_TOKENS = 2**40
+_DATE = re.compile(r"[-@](\d{4}-\d{2}-\d{2}|\d{8})")
+"""What providers add to the name of a model to name one version of it."""
 
 
 @dataclass(slots=True)
@@ -161,6 +164,16 @@ class AnswerReader:
         answer.cached_input_tokens = _tokens(details, "cached_tokens", answer.cached_input_tokens)
         details = usage.get("completion_tokens_details")
         answer.reasoning_tokens = _tokens(details, "reasoning_tokens", answer.reasoning_tokens)
+
+
+def is_same_model(asked: str, answered: str) -> bool:
+    """Whether a model that answered is the one asked: by its name, or as a dated version of it.
+
+    Example:
+        >>> is_same_model("m", "m"), is_same_model("m", "m-2025-08-07"), is_same_model("m", "m-mini")
+        (True, True, False)
+    """
+    return answered == asked or (answered.startswith(asked) and bool(_DATE.fullmatch(answered[len(asked) :])))
 
 
 def error_message(body: Any) -> str:

@@ -13,6 +13,8 @@ from planner.engines.sse import EventTooLongError, SseParser
 _MOST_BODY_BYTES = 2**24
 _OK_STATUS = 200
 _PLAIN = (b"", b"identity")
+_NO_STREAM = (b"application/json", b"text/html")
+"""What a stream of events is never sent as; every other type has been seen."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Exchange:
         self._timeouts = timeouts
         self._parser = SseParser()
         self._status = 0
+        self._content_type = b""
         self._is_stream = False
         self._text = bytearray()
         self._began_s = answer.sent_s if answer.sent_s is not None else time.perf_counter()
@@ -54,8 +57,8 @@ class Exchange:
     def head(self, status: int, headers: dict[bytes, bytes]) -> None:
         """Status and headers are there."""
         self._status = status
-        content_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        self._is_stream = status == _OK_STATUS and content_type != b"application/json"
+        self._content_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        self._is_stream = status == _OK_STATUS and self._content_type not in _NO_STREAM
         if headers.get(b"content-encoding", b"").strip().lower() not in _PLAIN:
             self._fail("protocol_error", "the answer is compressed, though that was not asked for")
 
@@ -94,6 +97,8 @@ class Exchange:
             self._finish()  # all of it had come
         elif not self._status:
             self._fail("reset_before_headers", reason)
+        elif self._status != _OK_STATUS:
+            self.end()  # what it refused with is known, whatever is missing of its words
         else:
             self._fail("reset_mid_stream" if self._answer.chunk_s else "reset_before_output", reason)
 
@@ -114,7 +119,8 @@ class Exchange:
         elif isinstance(body, dict) and body.get("error"):
             self._answer.fail("stream_error", error_message(body))
         else:
-            self._answer.fail("protocol_error", "no stream")
+            told = self._content_type.decode("latin-1") or "nothing"
+            self._answer.fail("protocol_error", f"no stream, but {told}")
 
     def _watch(self) -> None:
         """Gives the answer up where a limit has passed; else looks again when the next one would."""

@@ -7,6 +7,8 @@ from typing import Protocol, cast
 import httptools
 
 _LONGEST_HEAD = 2**16
+_READ_BYTES = 2**18
+"""As much as is read at once: a head may have the start of its body behind it."""
 _INTERIM = range(100, 200)
 
 
@@ -41,7 +43,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._receiver: Receiver | None = None
         self._headers: dict[bytes, bytes] = {}
-        self._head_bytes = 0
+        self._head_bytes = self._unparsed_bytes = 0
         self._has_head = False
         self._now_s = 0.0
         self._is_open = False
@@ -58,7 +60,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None or not self._is_open:
             receiver.lost("the connection was closed")
             return
-        self._receiver, self._has_head = receiver, False
+        self._receiver, self._has_head, self._unparsed_bytes = receiver, False, 0
         self._transport.write(request)
 
     def close(self) -> None:
@@ -78,6 +80,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Some bytes came."""
         self._now_s = time.perf_counter()
+        if not self._has_head and self._is_head_too_long(len(data)):
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -104,6 +108,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A response begins."""
+        if self._receiver is None:
+            self.close()  # nobody asked for it, and the next request must not take it for its own
         self._headers, self._head_bytes = {}, 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -130,11 +136,20 @@ class Connection(asyncio.Protocol):
         if self._receiver is not None and self._parser.get_status_code() in _INTERIM:
             return
         receiver, self._receiver = self._receiver, None
-        if receiver is None or not self._parser.should_keep_alive():
-            self.close()  # an answer that nobody asked for, or the last one
+        is_sent = self._transport is not None and not self._transport.get_write_buffer_size()
+        if receiver is None or not is_sent or not self._parser.should_keep_alive():
+            self.close()  # an answer that nobody asked for, or before the request was there, or the last one
         self.idle_since_s = self._now_s
         if receiver is not None:
             receiver.end()
+
+    def _is_head_too_long(self, more_bytes: int) -> bool:
+        """Whether a head without an end is given up; the parser would gather it."""
+        self._unparsed_bytes += more_bytes
+        is_too_long = self._unparsed_bytes > _LONGEST_HEAD + _READ_BYTES
+        if is_too_long:
+            self._broken(f"headers of more than {_LONGEST_HEAD:,} bytes")
+        return is_too_long
 
     def _broken(self, reason: str) -> None:
         receiver = self._receiver

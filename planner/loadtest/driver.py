@@ -4,8 +4,8 @@ import asyncio
 import gc
 import math
 import time
+from array import array
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from planner.engines.answers import CANCELLED, OK, Answer
@@ -13,6 +13,7 @@ from planner.loadtest.ahead import Ahead, Builds
 from planner.loadtest.pacing import Pacer
 from planner.loadtest.progress import Progress, Tally
 from planner.loadtest.recorder import Recorder
+from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Requests, Schedule
 from planner.loadtest.watch import LoopWatch
 from planner.schema.benchmark import RequestRecord
@@ -39,27 +40,6 @@ class Load(Builds, Protocol):
 
     async def ask(self, body: bytes, answer: Answer) -> None:
         """Sends a body, and fills in the answer as it comes; failures are answers too."""
-
-
-@dataclass
-class Outcome:
-    """What a load point gave.
-
-    Attributes:
-        records: of the requests sent, in the order of the schedule; those of the warm-up are kept in no figure.
-        lags_s: how late each request of an open loop was sent [s].
-        loop_lags_s: how late the event loop did what it was asked to, every 10 ms [s].
-        cpu_fraction: processor time of this process over the time that the point took; 1 is one core.
-        is_interrupted: somebody stopped it.
-        is_storm: it was given up, since nothing but failures came.
-    """
-
-    records: list[RequestRecord] = field(default_factory=list)
-    lags_s: list[float] = field(default_factory=list)
-    loop_lags_s: list[float] = field(default_factory=list)
-    cpu_fraction: float = 0.0
-    is_interrupted: bool = False
-    is_storm: bool = False
 
 
 class Driver:
@@ -136,8 +116,7 @@ class Driver:
         if self._cpu_s is not None and wall_s > 0:
             self._outcome.cpu_fraction = (time.process_time() - self._cpu_s) / wall_s
         self._recorder.finish()
-        self._outcome.loop_lags_s = self._watch.lags_s
-        self._outcome.records.sort(key=lambda entry: entry.index)
+        self._outcome.loop_lags_s = array("d", self._watch.lags_s)
         return self._outcome
 
     async def _open_loop(self, pacer: Pacer) -> None:
@@ -194,9 +173,7 @@ class Driver:
     def _keep(self, entry: RequestRecord) -> None:
         if not entry.is_warmup:
             self._tally.finished(entry)
-            self._outcome.records.append(entry)
-            if self._schedule.concurrency is None and entry.sent_s is not None:
-                self._outcome.lags_s.append(max(0.0, entry.sent_s - entry.due_s))
+            self._outcome.sample.add(entry)
         self._on_record(entry)
 
     def _has_time(self, end_s: float) -> bool:

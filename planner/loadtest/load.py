@@ -3,7 +3,7 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from planner.engines.answers import Answer
+from planner.engines.answers import Answer, is_same_model
 from planner.engines.openai_http import OpenAIClient
 from planner.loadtest.driver import Load
 from planner.loadtest.prompts import Calibration, Prompts
@@ -28,8 +28,13 @@ class PromptLoad:
         await self._client.connect(connections)
 
     async def ask(self, body: bytes, answer: Answer) -> None:
-        """Sends it, and fills in the answer as it comes."""
-        await self._client.ask(body, answer)
+        """Sends it, and fills in the answer as it comes; its model where it is another than the one asked."""
+        try:
+            await self._client.ask(body, answer)
+        finally:
+            if answer.model is not None:
+                is_same = is_same_model(self._model, answer.model)
+                answer.model = None if is_same else self._client.target.shown(answer.model)
 
 
 class CountedLoad:

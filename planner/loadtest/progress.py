@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -45,6 +46,12 @@ def progress_text(label: str, now: Progress) -> str:
     return f"{label}: {', '.join(parts)}"
 
 
+class _Answered(NamedTuple):
+    sent_s: float
+    ttft_s: float
+    tokens: int
+
+
 @dataclass
 class Tally:
     """Counts of a load point, kept as its requests go out and come back."""
@@ -57,14 +64,16 @@ class Tally:
     failed: int = 0
     cancelled: int = 0
     failed_in_a_row: int = 0
-    _recent: deque[RequestRecord] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    _recent: deque[_Answered] = field(default_factory=lambda: deque(maxlen=_RECENT))
 
     def finished(self, entry: RequestRecord) -> None:
         """Counts a request that ended."""
         if entry.outcome == OK:
             self.ok += 1
             self.failed_in_a_row = 0
-            self._recent.append(entry)
+            first_s = entry.due_s if entry.first_token_s is None else entry.first_token_s
+            tokens = entry.output_tokens or len(entry.gaps_s) + 1
+            self._recent.append(_Answered(entry.sent_s or entry.due_s, first_s - entry.due_s, tokens))
         elif entry.outcome == CANCELLED:
             self.cancelled += 1
         else:
@@ -74,10 +83,9 @@ class Tally:
     def progress(self) -> Progress:
         """The figures as they are now."""
         elapsed_s = time.perf_counter() - self.start_s
-        ttft_s = [entry.first_token_s - entry.due_s for entry in self._recent if entry.first_token_s is not None]
-        tokens = sum(entry.output_tokens or len(entry.gaps_s) + 1 for entry in self._recent)
-        oldest_s = self._recent[0].sent_s if self._recent and len(self._recent) == _RECENT else 0.0
-        since_s = elapsed_s - (oldest_s or 0.0)
+        ttft_s = [entry.ttft_s for entry in self._recent]
+        tokens = sum(entry.tokens for entry in self._recent)
+        since_s = elapsed_s - (self._recent[0].sent_s if len(self._recent) == _RECENT else 0.0)
         return Progress(
             sent=self.sent,
             ok=self.ok,

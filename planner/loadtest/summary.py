@@ -1,182 +1,208 @@
-"""A load point's records as its figures, and what they are worth."""
+"""A load point's requests as its figures, and what they are worth."""
 
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from planner.core.latency import meets_slo, statistics, time_per_output_token
-from planner.engines.answers import CANCELLED, OK
-from planner.loadtest.driver import Outcome
+from planner.core.latency import gap_statistics, meets_slo, statistics, time_per_output_token
+from planner.core.quantiles import Array, Ints
+from planner.core.realised import cv_interval, rate_interval, realised
+from planner.engines.answers import CANCELLED
+from planner.loadtest.remarks import remarks
+from planner.loadtest.sample import UNKNOWN, Bools, Columns, Outcome
 from planner.loadtest.trends import is_backlog_growing, is_steady
-from planner.schema.benchmark import ClientHealth, LoadPoint, RequestCounts, RequestRecord, Statistics
+from planner.schema.benchmark import Arrival, ArrivalFigures, ClientHealth, LoadPoint, RequestCounts, Statistics
 from planner.schema.scenario import Slo
-
-Array = NDArray[np.float64]
 
 LAG_LIMIT_S, LAG_LIMIT_OF_TTFT = 0.025, 0.25
 CPU_LIMIT_FRACTION = 0.95
 _REJECTED_FRACTION = 0.1
 _REJECTIONS = ("http_429", "http_503")
-_CHUNK_OF_ONE = 1.05
-_NEAR_FRACTION = 0.05
-"""Lengths that are off by more than this from what was asked are told."""
+_TIMEOUT = "timeout"
+"""How the kinds of failure begin that end a request which might have gone on."""
 
 
-def client_health(outcome: Outcome, ttft_s: Statistics) -> ClientHealth:
+@dataclass(frozen=True)
+class Offered:
+    """The load that was asked for.
+
+    Attributes:
+        requests_per_s: scheduled rate; None in a closed loop [requests/s].
+        concurrency: users of a closed loop; None in an open one.
+        squared_cv: of the gaps of the process that the arrivals were drawn from; None where they were not.
+    """
+
+    requests_per_s: float | None
+    concurrency: int | None = None
+    squared_cv: float | None = None
+
+
+def squared_cv_of(arrival: Arrival, burstiness: float) -> float | None:
+    """Squared coefficient of variation of an arrival process's gaps; None where nobody knows it.
+
+    Example:
+        >>> squared_cv_of("poisson", 4.0), squared_cv_of("gamma", 4.0), squared_cv_of("trace", 1.0)
+        (1.0, 4.0, None)
+    """
+    return {"poisson": 1.0, "constant": 0.0, "gamma": burstiness}.get(arrival)
+
+
+def client_health(outcome: Outcome, lag_s: Statistics, ttft_s: Statistics) -> ClientHealth:
     """Whether the load generator kept up.
 
-    It did not where it used more than 95 % of a core, or where, in an open loop, the 99th percentile of its lag is
-    more than 25 ms and more than a quarter of the median TTFT: the latencies, which count from when requests were
-    due, would then be the client's own.
+    It did not where it used more than 95 % of a core; or where, in an open loop, the 99th percentile of its lag, or in
+    any loop that of the lag of its event loop, is more than 25 ms and more than a quarter of the median TTFT. The
+    latencies, which count from when requests were due to when their chunks were read, would then be the client's own.
 
     Args:
         outcome: of the driver.
+        lag_s: from due to sent [s].
         ttft_s: of the point [s].
     """
-    lag_s = float(np.percentile(outcome.lags_s, 99)) if outcome.lags_s else None
     limit_s = max(LAG_LIMIT_S, LAG_LIMIT_OF_TTFT * (ttft_s.p50 or 0.0))
-    is_late = lag_s is not None and lag_s > limit_s
+    loop_lag_s = float(np.percentile(outcome.loop_lags_s, 99)) if outcome.loop_lags_s else None
+    is_late = any(lag is not None and lag > limit_s for lag in (lag_s.p99, loop_lag_s))
     return ClientHealth(
-        lag_p99_s=lag_s,
+        lag_p99_s=lag_s.p99,
+        loop_lag_p99_s=loop_lag_s,
         cpu_fraction=outcome.cpu_fraction,
-        is_saturated=is_late or outcome.cpu_fraction > CPU_LIMIT_FRACTION,
+        is_saturated=is_late or (outcome.cpu_fraction or 0.0) > CPU_LIMIT_FRACTION,
     )
 
 
-def load_point(
-    offered_requests_per_s: float | None,
-    concurrency: int | None,
-    outcome: Outcome,
-    slo: Slo,
-    notes: Sequence[str] = (),
-) -> LoadPoint:
+def load_point(offered: Offered, outcome: Outcome, slo: Slo, notes: Sequence[str] = ()) -> LoadPoint:
     """The figures of a load point; latencies are of the answers that came whole.
 
     Args:
-        offered_requests_per_s: scheduled rate; None in a closed loop [requests/s].
-        concurrency: users of a closed loop; None in an open one.
+        offered: what was asked for.
         outcome: what was sent, and what came of it.
         slo: the service level; goodput is null where it holds no limit.
         notes: further warnings.
     """
-    records = outcome.records
-    answered = [entry for entry in records if entry.outcome == OK]
-    due_s = np.array([entry.due_s for entry in answered])
-    first_s = np.array([entry.first_token_s or 0.0 for entry in answered])
-    last_s = first_s + [sum(entry.gaps_s) for entry in answered]
-    tokens = np.array([_output_tokens(entry) for entry in answered], dtype=np.float64)
-    ttft_s, e2e_s = first_s - due_s, last_s - due_s
-    tpot_s = time_per_output_token(first_s, last_s, tokens)
-    gaps_s = [np.array(entry.gaps_s) for entry in answered]
-    span_s = _span_s(records)
-    ttft = statistics(ttft_s)
+    sample, sent = outcome.sample, outcome.sample.columns()
+    is_ok = sent.outcome == 0
+    errors = _errors(sample.kinds, sent.outcome)
+    ok, failed, total = int(is_ok.sum()), sum(errors.values()), len(sample)
+    counts = RequestCounts(sent=total, ok=ok, failed=failed, cancelled=total - ok - failed)
+    times = _Times.of(sent, is_ok)
+    ttft, lag = statistics(times.ttft_s), _lag(offered, outcome, sent)
+    client = client_health(outcome, lag, ttft)
+    span_s = times.span_s
+
+    def per_s(amount: float) -> float:
+        return amount / span_s if span_s > 0 else 0.0
+
     has_slo = slo.ttft_p95_s is not None or slo.tpot_p95_s is not None
-    good = int(meets_slo(ttft_s, tpot_s, slo).sum()) if has_slo else 0
-    errors = Counter(entry.outcome for entry in records if entry.outcome not in (OK, CANCELLED))
-    counts = RequestCounts(
-        sent=len(records),
-        ok=len(answered),
-        failed=errors.total(),
-        cancelled=len(records) - len(answered) - errors.total(),
-    )
-    client = client_health(outcome, ttft)
-    is_settled = is_steady(due_s, e2e_s)
-    is_overloaded = concurrency is None and _is_overloaded(records, errors)
-    return LoadPoint(
-        offered_requests_per_s=offered_requests_per_s,
-        concurrency=concurrency,
-        achieved_requests_per_s=len(answered) / span_s if span_s else 0.0,
+    good = int(meets_slo(times.ttft_s, times.tpot_s, slo).sum()) if has_slo else 0
+    point = LoadPoint(
+        offered_requests_per_s=offered.requests_per_s,
+        concurrency=offered.concurrency,
+        achieved_requests_per_s=per_s(ok),
+        arrivals=_arrivals(offered, sent.sent_s),
         requests=counts,
-        errors=dict(sorted(errors.items())),
-        input_tokens_per_s=sum(_input_tokens(entry) for entry in answered) / span_s if span_s else 0.0,
-        output_tokens_per_s=float(tokens.sum()) / span_s if span_s else 0.0,
+        errors=errors,
+        input_tokens_per_s=per_s(float(_known(sent.input_tokens, sent.asked_input_tokens)[is_ok].sum())),
+        output_tokens_per_s=per_s(float(times.output_tokens.sum())),
         ttft_s=ttft,
-        itl_s=statistics(np.concatenate([np.empty(0), *gaps_s]), [gaps.size for gaps in gaps_s]),
-        tpot_s=statistics(tpot_s[~np.isnan(tpot_s)]),
-        e2e_s=statistics(e2e_s),
-        goodput_requests_per_s=(good / span_s if span_s else 0.0) if has_slo else None,
-        goodput_fraction=good / len(records) if has_slo and records else None,
+        itl_s=gap_statistics(sample.gaps_us, sample.gaps_per_request),
+        tpot_s=statistics(times.tpot_s[~np.isnan(times.tpot_s)]),
+        e2e_s=statistics(times.e2e_s),
+        lag_s=lag,
+        goodput_requests_per_s=per_s(good) if has_slo else None,
+        goodput_fraction=good / total if has_slo and total else None,
+        tokens_per_chunk=_tokens_per_chunk(sent),
+        cached_input_fraction=_cached_fraction(sent, is_ok),
+        other_models=dict(sorted(sample.other_models.items())),
         client=client,
-        is_steady=is_settled,
-        is_saturated=is_overloaded,
-        warnings=[*notes, *_state_warnings(is_overloaded, is_settled), *_warnings(outcome, answered, errors, client)],
+        is_steady=is_steady(times.due_s, times.e2e_s),
+        is_saturated=offered.concurrency is None and _is_overloaded(sent, sample.kinds, errors),
+        is_lower_bound=counts.cancelled > 0 or any(kind.startswith(_TIMEOUT) for kind in errors),
+    )
+    return point.model_copy(update={"warnings": [*notes, *remarks(point, outcome, sent)]})
+
+
+@dataclass(frozen=True)
+class _Times:
+    """Of the answers that came whole, in the order of the schedule; each of shape (ok,).
+
+    Attributes:
+        span_s: from the first scheduled send of all to the last completion [s].
+    """
+
+    due_s: Array
+    ttft_s: Array
+    tpot_s: Array
+    e2e_s: Array
+    output_tokens: Array
+    span_s: float = field(default=0.0)
+
+    @classmethod
+    def of(cls, sent: Columns, is_ok: Bools) -> "_Times":
+        due_s, first_s, last_s = sent.due_s[is_ok], sent.first_token_s[is_ok], sent.last_token_s[is_ok]
+        # As the server counted; its chunks, where it did not.
+        tokens = _known(sent.output_tokens, sent.chunks)[is_ok].astype(np.float64)
+        ends_s = sent.finished_s[is_ok & ~np.isnan(sent.finished_s)]
+        return cls(
+            due_s=due_s,
+            ttft_s=first_s - due_s,
+            tpot_s=time_per_output_token(first_s, last_s, tokens),
+            e2e_s=last_s - due_s,
+            output_tokens=tokens,
+            span_s=max(0.0, float(ends_s.max() - sent.due_s.min())) if ends_s.size else 0.0,
+        )
+
+
+def _known(told: Ints, otherwise: Ints) -> Ints:
+    return np.where(told == UNKNOWN, otherwise, told)
+
+
+def _errors(kinds: Sequence[str], outcome: Ints) -> dict[str, int]:
+    """Failures by kind; the requests that were cut off by an interruption are none."""
+    found = dict(zip(kinds[1:], np.bincount(outcome, minlength=len(kinds))[1:].tolist(), strict=True))
+    found.pop(CANCELLED, None)
+    return dict(sorted(found.items()))
+
+
+def _lag(offered: Offered, outcome: Outcome, sent: Columns) -> Statistics:
+    if offered.concurrency is not None or not outcome.knows_due:
+        return Statistics()
+    lag_s = np.maximum(0.0, sent.sent_s - sent.due_s)
+    return statistics(lag_s[~np.isnan(lag_s)])
+
+
+def _arrivals(offered: Offered, sent_s: Array) -> ArrivalFigures:
+    """From when requests were sent in fact, whatever the schedule was."""
+    sent_s = sent_s[~np.isnan(sent_s)]
+    found, gaps = realised(sent_s), sent_s.size - 1
+    rate_per_s, squared_cv = offered.requests_per_s, offered.squared_cv
+    if rate_per_s is None or squared_cv is None:
+        return ArrivalFigures(requests_per_s=found.requests_per_s, cv=found.cv)
+    return ArrivalFigures(
+        requests_per_s=found.requests_per_s,
+        cv=found.cv,
+        ci95_requests_per_s=rate_interval(rate_per_s, squared_cv, gaps),
+        ci95_cv=cv_interval(squared_cv, gaps),
     )
 
 
-def _output_tokens(entry: RequestRecord) -> int:
-    """As the server counted; its chunks, where it did not."""
-    return len(entry.gaps_s) + 1 if entry.output_tokens is None else entry.output_tokens
+def _tokens_per_chunk(sent: Columns) -> float | None:
+    is_counted = (sent.chunks > 0) & (sent.output_tokens != UNKNOWN)
+    chunks = int(sent.chunks[is_counted].sum())
+    return int(sent.output_tokens[is_counted].sum()) / chunks if chunks else None
 
 
-def _input_tokens(entry: RequestRecord) -> int:
-    return entry.asked_input_tokens if entry.input_tokens is None else entry.input_tokens
+def _cached_fraction(sent: Columns, is_ok: Bools) -> float | None:
+    is_told = is_ok & (sent.cached_input_tokens != UNKNOWN) & (sent.input_tokens > 0)
+    prompts = int(sent.input_tokens[is_told].sum())
+    return min(1.0, int(sent.cached_input_tokens[is_told].sum()) / prompts) if prompts else None
 
 
-def _span_s(records: Sequence[RequestRecord]) -> float:
-    """From the first scheduled send to the last completion [s]."""
-    ends = [entry.finished_s for entry in records if entry.finished_s is not None and entry.outcome == OK]
-    return max(0.0, max(ends) - min(entry.due_s for entry in records)) if ends else 0.0
-
-
-def _is_overloaded(records: Sequence[RequestRecord], errors: Counter[str]) -> bool:
+def _is_overloaded(sent: Columns, kinds: Sequence[str], errors: dict[str, int]) -> bool:
     """Whether the server turned more than a tenth of the requests away, or fell behind with them."""
-    is_rejecting = sum(errors[kind] for kind in _REJECTIONS) > _REJECTED_FRACTION * len(records)
-    known = [entry for entry in records if entry.finished_s is not None and entry.outcome != CANCELLED]
-    due_s = np.array([entry.due_s for entry in known])
-    finished_s = np.array([entry.finished_s or 0.0 for entry in known])
-    return is_rejecting or is_backlog_growing(due_s, finished_s)
-
-
-def _state_warnings(is_overloaded: bool, is_settled: bool | None) -> list[str]:
-    if is_overloaded:
-        return ["the server is saturated: more was offered than it could do"]
-    if is_settled is False:
-        return ["not steady: latencies show a trend; warm up longer, or measure longer"]
-    return []
-
-
-def _warnings(
-    outcome: Outcome, answered: Sequence[RequestRecord], errors: Counter[str], client: ClientHealth
-) -> list[str]:
-    found = []
-    if outcome.is_interrupted:
-        found.append("interrupted: the figures are of the requests until then")
-    if outcome.is_storm:
-        found.append("given up: one request after the other failed")
-    found += [_error_told(kind, count, outcome.records) for kind, count in sorted(errors.items())]
-    if errors["timeout"]:
-        found.append("requests that timed out would have been the slowest: the percentiles are lower bounds")
-    if client.is_saturated:
-        lag = "" if client.lag_p99_s is None else f"p99 of its lag {client.lag_p99_s:.3g} s, "
-        found.append(f"the client did not keep up ({lag}{client.cpu_fraction:.2f} of a core): not to be trusted")
-    if not answered:
-        return found
-    counted = [entry for entry in answered if entry.output_tokens is not None]
-    if len(counted) < len(answered):
-        uncounted = len(answered) - len(counted)
-        found.append(f"the server counted no tokens in {uncounted} answers: each chunk of them is taken as one token")
-    chunks = sum(len(entry.gaps_s) + 1 for entry in counted)
-    if chunks and (per_chunk := sum(entry.output_tokens or 0 for entry in counted) / chunks) > _CHUNK_OF_ONE:
-        found.append(f"{per_chunk:.3g} tokens per chunk: itl_s is of the gaps between chunks")
-    return found + _length_warnings(answered)
-
-
-def _error_told(kind: str, count: int, records: Sequence[RequestRecord]) -> str:
-    said = next((entry.message for entry in records if entry.outcome == kind and entry.message), "")
-    return f"{count} failed with {kind}" + (f"; the first: {said}" if said else "")
-
-
-def _length_warnings(answered: Sequence[RequestRecord]) -> list[str]:
-    """Where prompts or answers were not as long as asked."""
-    found = []
-    for what, pairs in (
-        ("prompts", [(entry.asked_input_tokens, entry.input_tokens) for entry in answered]),
-        ("answers", [(entry.asked_output_tokens, entry.output_tokens) for entry in answered]),
-    ):
-        known = [(asked, got) for asked, got in pairs if got is not None]
-        asked, got = sum(pair[0] for pair in known), sum(pair[1] for pair in known)
-        if known and abs(got - asked) > _NEAR_FRACTION * asked + len(known):
-            found.append(f"{what} had {got / len(known):.4g} tokens on average; asked: {asked / len(known):.4g}")
-    return found
+    rejected = sum(errors.get(kind, 0) for kind in _REJECTIONS)
+    is_known = ~np.isnan(sent.finished_s)
+    if CANCELLED in kinds:
+        is_known &= sent.outcome != kinds.index(CANCELLED)
+    is_behind = is_backlog_growing(sent.due_s[is_known], sent.finished_s[is_known])
+    return rejected > _REJECTED_FRACTION * sent.due_s.size or is_behind

@@ -13,17 +13,32 @@ Count = Annotated[int, Field(ge=0)]
 Arrival = Literal["poisson", "constant", "gamma", "onoff", "closed", "trace"]
 
 
-class Statistics(FileModel):
-    """A time measured over requests, or over gaps between tokens; null where there is none to measure."""
+Interval = Annotated[tuple[NonNegative, NonNegative], Field(strict=False)] | None  # JSON has no tuples
 
+
+class Statistics(FileModel):
+    """A time measured over requests, or over gaps between tokens; null where there is none to measure.
+
+    An interval is null where it is not estimable, since the sample is too small for one. Those of times of requests
+    are of order statistics; those of gaps between tokens count requests, and not gaps, as independent.
+    """
+
+    n: Count | None = None
+    """How many values; null where that was not kept."""
     mean: NonNegative | None = None
     """Arithmetic mean [s]."""
     p50: NonNegative | None = None
     p90: NonNegative | None = None
     p95: NonNegative | None = None
     p99: NonNegative | None = None
-    ci95_p95: Annotated[tuple[NonNegative, NonNegative], Field(strict=False)] | None = None  # JSON has no tuples
-    """95 % confidence interval of p95 by order statistics [s]; null where the sample is too small for one."""
+    ci95_p50: Interval = None
+    """95 % confidence interval of p50 [s]."""
+    ci95_p90: Interval = None
+    """95 % confidence interval of p90 [s]."""
+    ci95_p95: Interval = None
+    """95 % confidence interval of p95 [s]."""
+    ci95_p99: Interval = None
+    """95 % confidence interval of p99 [s]."""
 
 
 class RequestCounts(RuledFileModel):
@@ -43,18 +58,38 @@ class RequestCounts(RuledFileModel):
 
 
 class ClientHealth(FileModel):
-    """Whether the load generator itself kept up."""
+    """Whether the load generator itself kept up.
+
+    It did not where it used more than 95 % of a core, or where the 99th percentile of its lag or of its loop lag is
+    more than 25 ms and more than a quarter of the median TTFT.
+    """
 
     lag_p99_s: NonNegative | None = None
-    """99th percentile of how late requests were sent, against their schedule [s]."""
+    """99th percentile of how late requests were sent, against their schedule [s]; null in a closed loop."""
+    loop_lag_p99_s: NonNegative | None = None
+    """99th percentile of how late the client's own timer ran, so that it read what came in as late [s]."""
     cpu_fraction: NonNegative | None = None
     """Processor time of the client over the time that the point took; 1 is one core."""
     is_saturated: bool = False
     """Whether the client, not the server, was the bottleneck: the point must not be trusted."""
 
 
+class ArrivalFigures(FileModel):
+    """How requests went out, and where chance leaves the figures of such a process in 95 of 100 runs."""
+
+    requests_per_s: NonNegative | None
+    """Requests sent after the first, over the time from the first to the last [requests/s]; null below two."""
+    cv: NonNegative | None
+    """Coefficient of variation of the gaps between them: 1 for Poisson, 0 for constant; null below three requests."""
+    ci95_requests_per_s: Interval = None
+    """Where 95 of 100 realised rates of the scheduled process lie [requests/s]; null where chance has no part in it,
+    and for a closed loop or a trace, whose process nobody knows."""
+    ci95_cv: Interval = None
+    """Likewise of the coefficient of variation."""
+
+
 class LoadPoint(FileModel):
-    """One load, and how it was served; from a load test or from the simulator."""
+    """One load, and how it was served; from a load test or from the simulator. Latencies are of whole answers."""
 
     offered_requests_per_s: NonNegative | None
     """Scheduled rate [requests/s]; null in a closed loop."""
@@ -62,28 +97,42 @@ class LoadPoint(FileModel):
     """Users that each wait for their answer before they ask again; null in an open loop."""
     achieved_requests_per_s: NonNegative
     """Finished requests over the time from the first scheduled send to the last completion [requests/s]."""
+    arrivals: ArrivalFigures | None = None
+    """Rate, and coefficient of variation (CV) of the gaps, with which requests went out in fact [requests/s]."""
     requests: RequestCounts
     errors: dict[str, Count] = {}
     """Failed requests by kind."""
     input_tokens_per_s: NonNegative
+    """Prompt tokens of the finished requests, as the server counted them, over the same time [tokens/s]."""
     output_tokens_per_s: NonNegative
+    """Output tokens of the finished requests, as the server counted them, over the same time [tokens/s]."""
     ttft_s: Statistics
-    """Time to first token: from when the request was due to its first output token [s]."""
+    """Time to first token: from when the request was due (closed loop: sent) to its first chunk with output [s]."""
     itl_s: Statistics
-    """Inter-token latency: every gap between successive output tokens of a request, pooled [s]."""
+    """Inter-token latency: every gap between successive chunks with output of a request, pooled [s]."""
     tpot_s: Statistics
     """Time per output token: (last − first token) / (output tokens − 1), by request [s]."""
     e2e_s: Statistics
-    """From when the request was due to its last token [s]."""
+    """End to end: from when the request was due (closed loop: sent) to its last token [s]."""
+    lag_s: Statistics = Statistics()
+    """From when the request was due to when it was sent: the client's own delay, part of TTFT and E2E [s]."""
     goodput_requests_per_s: NonNegative | None = None
-    """Requests that met the service level [requests/s]; null where none is stated."""
+    """Requests that met the service level, each by its own TTFT and TPOT, over the same time [requests/s]."""
     goodput_fraction: Fraction | None = None
     """Share of the requests sent that met the service level; failed ones did not."""
+    tokens_per_chunk: NonNegative | None = None
+    """Output tokens, as the server counted them, over chunks with output; null where it counted none."""
+    cached_input_fraction: Fraction | None = None
+    """Share of the prompt tokens that the server took from its prefix cache; null where it does not say."""
+    other_models: dict[str, Count] = {}
+    """Answers by other models than the one asked, by their names."""
     client: ClientHealth | None = None
     is_steady: bool | None = None
     """Whether latencies showed no trend; null where there are too few requests to tell."""
     is_saturated: bool = False
     """Whether more was offered than the server could do."""
+    is_lower_bound: bool = False
+    """Whether requests timed out or were cut off, which may have been the slowest: percentiles are lower bounds."""
     warnings: list[str] = []
 
 
@@ -209,6 +258,8 @@ class Run(FileModel):
     """emulated: the server said that it only keeps the timing of a profile."""
     started_at: str
     """ISO 8601, with zone."""
+    definitions: dict[str, str] = {}
+    """What each metric of the load points means, with its unit."""
     status: Literal["running", "complete", "interrupted", "failed"]
     server: Server
     client: Client
@@ -247,9 +298,29 @@ class RequestRecord(FileModel):
     input_tokens: Count | None = None
     """As the server counted them (`usage`); null where it did not."""
     output_tokens: Count | None = None
+    cached_input_tokens: Count | None = None
+    """Of input_tokens, those that the server had in its prefix cache; null where it does not say."""
+    reasoning_tokens: Count | None = None
+    """Of output_tokens, those that are thought and not shown; null where it does not say."""
+    model: str | None = None
+    """That answered, as the server names it; null where it is the one asked, or the server does not say."""
     outcome: str
     """ok, cancelled, or the kind of the failure."""
     message: str = ""
     """What the server or the connection said about a failure, shortened."""
     gaps_s: list[NonNegative] = []
     """Time between successive chunks with content [s]."""
+
+
+def definitions() -> dict[str, str]:
+    """What each metric of a load point means, in one sentence with its unit: the text of the schema.
+
+    Example:
+        >>> definitions()["tpot_s"]
+        'Time per output token: (last − first token) / (output tokens − 1), by request [s].'
+    """
+    return {
+        name: " ".join(field.description.split())
+        for name, field in LoadPoint.model_fields.items()
+        if field.description is not None
+    }

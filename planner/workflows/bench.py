@@ -12,12 +12,13 @@ from planner.engines.exchange import Timeouts
 from planner.engines.loop import client_loop
 from planner.engines.openai_http import OpenAIClient
 from planner.engines.target import Target, target_of
-from planner.loadtest.driver import Driver, Load, Outcome
+from planner.loadtest.driver import Driver, Load
 from planner.loadtest.load import CountedLoad, PromptLoad
 from planner.loadtest.progress import Progress
 from planner.loadtest.prompts import calibrate
+from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Schedule, load_label
-from planner.loadtest.summary import load_point
+from planner.loadtest.summary import Offered, load_point, squared_cv_of
 from planner.schema.benchmark import LoadPoint, Run
 from planner.store.runs import RunDirectory
 from planner.store.schedules import write_schedule
@@ -141,12 +142,10 @@ async def _measure(
             for schedule, told in book.to_come(schedules(plan, trace, server.limits.max_model_len, book.points)):
                 load = PromptLoad(client, found.model, calibration, (options.seed, salt, len(book.points)))
                 outcome = await _point(plan, schedule, load, book, interruption, show)
-                book.add(
-                    load_point(
-                        schedule.offered_requests_per_s, schedule.concurrency, outcome, plan.slo, [*notes, *told]
-                    ),
-                    is_cut=outcome.is_interrupted or outcome.is_storm,
-                )
+                squared_cv = squared_cv_of(plan.arrival, options.burstiness or 1.0)
+                offered = Offered(schedule.offered_requests_per_s, schedule.concurrency, squared_cv)
+                point = load_point(offered, outcome, plan.slo, [*notes, *told])
+                book.add(point, is_cut=outcome.is_interrupted or outcome.is_storm)
                 is_storm = outcome.is_storm
                 if is_storm or interruption.is_asked:
                     break

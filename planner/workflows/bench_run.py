@@ -24,6 +24,7 @@ from planner.schema.benchmark import (
     RunPoint,
     Server,
     Workload,
+    definitions,
 )
 from planner.schema.profile import Accelerator, Model
 from planner.store.cuts import requests_file, schedule_file
@@ -169,6 +170,7 @@ def new_run(plan: BenchPlan, found: Discovered, server: Server, name: str, calib
         name=name,
         basis=found.basis,
         started_at=datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
+        definitions=definitions(),
         status="running",
         server=server,
         client=this_client(),

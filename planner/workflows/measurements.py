@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from planner.errors import InputFileError, Problem, UsageError
-from planner.loadtest.driver import Outcome
+from planner.loadtest.sample import Outcome, Sample
 from planner.loadtest.schedule import load_label
-from planner.loadtest.summary import load_point
+from planner.loadtest.summary import Offered, load_point
 from planner.schema.benchmark import LoadPoint, RequestRecord, Server
 from planner.schema.profile import Engine, Model
 from planner.schema.scenario import Slo
@@ -105,7 +105,9 @@ def _of_vllm_bench(path: Path) -> Measurement:
     records = result.records()
     rate_per_s = result.rate_per_s
     users = None if rate_per_s is not None else result.max_concurrency or len(records) or None
-    point = load_point(rate_per_s, users, Outcome(records), Slo())
+    # It tells neither when requests were due nor how its client did.
+    outcome = Outcome(Sample.of(records), knows_due=False)
+    point = load_point(Offered(rate_per_s, users), outcome, Slo())
     return Measurement(
         run=shown_path(Path(path.stem)),
         path=path,

@@ -117,10 +117,11 @@ def _gap_statistics(served: Served) -> Statistics:
     """Gaps between tokens: the mean exactly, percentiles from counts by length."""
     gaps: Ints = served.gaps
     if not gaps.any():
-        return Statistics()
+        return Statistics(n=0)
+    count = int(gaps.sum())
     total_s = float((served.last_token_s - served.first_token_s).sum())
     p50, p90, p95, p99 = (float(x) for x in gap_quantiles_s(gaps, np.array([0.5, 0.9, 0.95, 0.99])))
-    return Statistics(mean=total_s / int(gaps.sum()), p50=p50, p90=p90, p95=p95, p99=p99)
+    return Statistics(n=count, mean=total_s / count, p50=p50, p90=p90, p95=p95, p99=p99)
 
 
 def _warnings(

@@ -10,7 +10,8 @@ import pytest
 
 from planner.engines.answers import Answer
 from planner.errors import EnvironmentLackingError
-from planner.loadtest.driver import STORM_REQUESTS, Driver, Outcome
+from planner.loadtest.driver import STORM_REQUESTS, Driver
+from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Requests, Schedule
 from planner.schema.benchmark import RequestRecord
 
@@ -78,42 +79,45 @@ def drive(
     return asyncio.run(work()), kept
 
 
+def counted(kept: list[RequestRecord]) -> list[RequestRecord]:
+    return sorted((entry for entry in kept if not entry.is_warmup), key=lambda entry: entry.index)
+
+
 def test_open_loop_sends_when_due_however_many_are_under_way() -> None:
     load = Scripted(takes_s=0.5)
     outcome, kept = drive(opened([0.0, 0.0, 0.05, 0.1, 0.1, 0.2]), load)
     assert load.most_in_flight == 6
-    assert [entry.due_s for entry in outcome.records] == [0.0, 0.0, 0.05, 0.1, 0.1, 0.2]
-    assert all(entry.sent_s is not None and entry.sent_s >= entry.due_s for entry in outcome.records)
-    assert [entry.asked_input_tokens for entry in outcome.records] == [10, 11, 12, 13, 14, 15]
-    assert [entry.index for entry in outcome.records] == list(range(6))
+    assert [entry.due_s for entry in counted(kept)] == [0.0, 0.0, 0.05, 0.1, 0.1, 0.2]
+    assert all(entry.sent_s is not None and entry.sent_s >= entry.due_s for entry in counted(kept))
+    assert [entry.asked_input_tokens for entry in counted(kept)] == [10, 11, 12, 13, 14, 15]
+    assert [entry.index for entry in counted(kept)] == list(range(6))
     assert sorted(entry.index for entry in kept) == list(range(6))
-    assert len(outcome.lags_s) == 6
+    assert len(outcome.sample) == 6
 
 
 def test_warm_up_goes_first_and_is_kept_but_counted_nowhere() -> None:
     load = Scripted()
     outcome, kept = drive(opened([0.0, 0.1], before_s=[-0.2, -0.1, -0.05]), load)
     assert sorted(load.prepared) == [-3, -2, -1, 0, 1]
-    assert len(outcome.records) == len(outcome.lags_s) == 2
+    assert len(counted(kept)) == len(outcome.sample) == 2
     assert [entry.is_warmup for entry in sorted(kept, key=lambda entry: entry.due_s)] == [True] * 3 + [False] * 2
     assert all((entry.due_s < 0) == entry.is_warmup for entry in kept)
 
 
 def test_closed_loop_keeps_its_users_busy_and_no_more() -> None:
     load = Scripted(takes_s=0.02)
-    outcome, _ = drive(closed(3, 14), load)
+    outcome, kept = drive(closed(3, 14), load)
     assert load.most_in_flight == 3
-    assert len(outcome.records) == 14
-    assert all(entry.due_s == entry.sent_s for entry in outcome.records)
-    assert outcome.lags_s == []
+    assert len(outcome.sample) == 14
+    assert all(entry.due_s == entry.sent_s for entry in counted(kept))
 
 
 def test_closed_loop_warms_up_and_ends_by_time() -> None:
     load = Scripted(takes_s=0.05)
-    outcome, _ = drive(closed(2, 1000, warmup_s=0.3, duration_s=0.4), load)
+    outcome, kept = drive(closed(2, 1000, warmup_s=0.3, duration_s=0.4), load)
     assert sum(index < 0 for index in load.prepared) >= 4
-    assert 2 <= len(outcome.records) <= 18  # two users, 0.4 s, 0.05 s each
-    sent_s = [entry.sent_s for entry in outcome.records if entry.sent_s is not None]
+    assert 2 <= len(outcome.sample) <= 18  # two users, 0.4 s, 0.05 s each
+    sent_s = [entry.sent_s for entry in counted(kept) if entry.sent_s is not None]
     assert 0 <= min(sent_s) <= max(sent_s) < 0.4
 
 
@@ -121,16 +125,16 @@ def test_closed_loop_warms_up_and_ends_by_time() -> None:
 def test_interruption_keeps_what_was_measured(schedule: Schedule) -> None:
     outcome, kept = drive(schedule, Scripted(takes_s=0.1), interrupt_after_s=(0.5,))
     assert outcome.is_interrupted
-    assert 2 <= len(outcome.records) == len(kept) < 100
+    assert 2 <= len(outcome.sample) == len(kept) < 100
     # Those under way were given the time to end, and those never sent are not counted.
-    assert {entry.outcome for entry in outcome.records} == {"ok"}
+    assert {entry.outcome for entry in counted(kept)} == {"ok"}
 
 
 def test_second_interruption_waits_for_nothing() -> None:
     began_s = time.monotonic()
-    outcome, kept = drive(opened([0.0, 0.01, 60.0]), Scripted(takes_s=60.0), interrupt_after_s=(0.3, 0.4))
+    _, kept = drive(opened([0.0, 0.01, 60.0]), Scripted(takes_s=60.0), interrupt_after_s=(0.3, 0.4))
     assert time.monotonic() - began_s < 30
-    assert [entry.outcome for entry in outcome.records] == ["cancelled", "cancelled"]
+    assert [entry.outcome for entry in counted(kept)] == ["cancelled", "cancelled"]
     assert len(kept) == 2
 
 
@@ -141,14 +145,14 @@ def test_storm_of_failures_ends_the_point() -> None:
     assert len(kept) == STORM_REQUESTS
     endured, _ = drive(closed(1, 120), Scripted(takes_s=0.0, outcome=lambda _: "http_500"), stops_at_storm=False)
     assert not endured.is_storm
-    assert len(endured.records) == 120
+    assert len(endured.sample) == 120
 
 
 def test_failures_among_answers_are_no_storm() -> None:
     load = Scripted(takes_s=0.0, outcome=lambda number: "ok" if number % STORM_REQUESTS == 0 else "reset")
     outcome, _ = drive(closed(1, 300), load)
     assert not outcome.is_storm
-    assert len(outcome.records) == 300
+    assert len(outcome.sample) == 300
 
 
 def test_disk_that_is_full_ends_the_point() -> None:

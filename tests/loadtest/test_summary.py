@@ -1,18 +1,19 @@
 """Figures of load points, from records whose figures can be told by hand."""
 
+from array import array
+from typing import Any
+
 import numpy as np
 import pytest
 
-from planner.loadtest.driver import Outcome
-from planner.loadtest.schedule import Requests, Schedule
-from planner.loadtest.summary import load_point
+from planner.loadtest.sample import Outcome, Sample
+from planner.loadtest.summary import Offered, load_point
 from planner.loadtest.trends import is_backlog_growing, is_steady
 from planner.schema.benchmark import LoadPoint, RequestRecord
 from planner.schema.scenario import Slo
 
-NONE = Requests(None, np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
-OPEN = Schedule(NONE, NONE, offered_requests_per_s=2.0)
-CLOSED = Schedule(NONE, NONE, concurrency=4)
+OPEN = Offered(2.0)
+CLOSED = Offered(None, concurrency=4)
 
 
 def answered(index: int, due_s: float, first_s: float, gaps_s: list[float], **more: object) -> RequestRecord:
@@ -35,10 +36,8 @@ def failed(index: int, due_s: float, kind: str, message: str = "") -> RequestRec
     return answered(index, due_s, due_s + 1, [], outcome=kind, message=message, output_tokens=None)
 
 
-def figures(*records: RequestRecord, schedule: Schedule = OPEN, slo: Slo | None = None, **more: object) -> LoadPoint:
-    return load_point(
-        schedule.offered_requests_per_s, schedule.concurrency, Outcome(records=list(records), **more), slo or Slo()
-    )  # type: ignore[arg-type]
+def figures(*records: RequestRecord, offered: Offered = OPEN, slo: Slo | None = None, **more: Any) -> LoadPoint:
+    return load_point(offered, Outcome(sample=Sample.of(records), **more), slo or Slo())
 
 
 def test_figures_of_two_answers_and_a_failure() -> None:
@@ -103,23 +102,26 @@ def test_lengths_other_than_asked_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lags_s", "cpu", "ttft_s", "is_saturated"),
+    ("lags_s", "loop_lags_s", "cpu", "ttft_s", "is_saturated"),
     [
-        ([0.02] * 100, 0.5, 0.05, False),
-        ([0.03] * 100, 0.5, 0.05, True),  # above 25 ms
-        ([0.03] * 100, 0.5, 0.20, False),  # but not above a quarter of the TTFT
-        ([0.0] * 98 + [0.5] * 2, 0.5, 0.05, True),  # two in a hundred
-        ([0.0] * 100, 0.96, 0.05, True),
-        ([], 0.5, 0.05, False),
+        ([0.02] * 100, [], 0.5, 0.05, False),
+        ([0.03] * 100, [], 0.5, 0.05, True),  # above 25 ms
+        ([0.03] * 100, [], 0.5, 0.20, False),  # but not above a quarter of the TTFT
+        ([0.0] * 98 + [0.04] * 2, [], 0.5, 0.05, True),  # two in a hundred
+        ([0.0] * 100, [], 0.96, 0.05, True),
+        ([0.0] * 100, [0.0] * 95 + [0.03] * 5, 0.5, 0.05, True),  # chunks were read late
+        ([0.0] * 100, [0.02] * 100, 0.5, 0.05, False),
     ],
 )
 def test_client_that_is_late_or_busy_is_saturated(
-    lags_s: list[float], cpu: float, ttft_s: float, is_saturated: bool
+    lags_s: list[float], loop_lags_s: list[float], cpu: float, ttft_s: float, is_saturated: bool
 ) -> None:
-    point = figures(answered(0, 0.0, ttft_s, []), lags_s=lags_s, cpu_fraction=cpu)
+    records = [answered(i, i, i + ttft_s, [], sent_s=i + lag_s) for i, lag_s in enumerate(lags_s)]
+    point = figures(*records, loop_lags_s=array("d", loop_lags_s), cpu_fraction=cpu)
     assert point.client is not None
     assert point.client.is_saturated is is_saturated
     assert any("the client did not keep up" in warning for warning in point.warnings) is is_saturated
+    assert (point.client.loop_lag_p99_s is None) is (not loop_lags_s)
 
 
 def queue(due_s: np.ndarray, service_s: float) -> np.ndarray:
@@ -147,7 +149,7 @@ def test_short_run_of_long_answers_does_not_count_as_falling_behind(count: int) 
 def test_server_that_turns_requests_away_is_saturated() -> None:
     records = [failed(i, i / 10, "http_429") if i % 5 == 0 else answered(i, i / 10, i / 10 + 1, []) for i in range(50)]
     assert figures(*records).is_saturated
-    assert not figures(*records, schedule=CLOSED).is_saturated
+    assert not figures(*records, offered=CLOSED).is_saturated
     assert not figures(*(entry for entry in records if entry.outcome == "ok")).is_saturated
 
 
