@@ -5,7 +5,7 @@ import gc
 import math
 import time
 from array import array
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
 from planner.engines.answers import CANCELLED, OK, Answer
@@ -42,6 +42,11 @@ class Load(Builds, Protocol):
         """Sends a body, and fills in the answer as it comes; failures are answers too."""
 
 
+def starts_s(schedule: Schedule) -> float:
+    """When the first counted request of a schedule is due that begins now, on time.perf_counter [s]."""
+    return time.perf_counter() + LEAD_S + schedule.warmup_s
+
+
 class Driver:
     """One load point.
 
@@ -57,13 +62,26 @@ class Driver:
         on_record: Callable[[RequestRecord], None],
         on_progress: Callable[[Progress], None],
         stops_at_storm: bool = True,
+        when: Callable[[], Awaitable[float]] | None = None,
     ) -> None:
+        """Runs a schedule.
+
+        Args:
+            schedule: what to send.
+            load: what to send it by.
+            on_record: told of each request soon after it ended, warm-up included.
+            on_progress: told where the point stands, several times a second.
+            stops_at_storm: whether nothing but failures ends the point.
+            when: asked, once all is ready, for the time of the first counted request on time.perf_counter [s];
+                None begins at once.
+        """
         self._schedule = schedule
         self._load = load
         self._recorder = Recorder(self._keep)
         self._on_record = on_record
         self._on_progress = on_progress
         self._stops_at_storm = stops_at_storm
+        self._when = when
         count = _AHEAD if schedule.concurrency is None else min(schedule.concurrency, _MOST_AHEAD)
         self._before = Ahead(schedule.warmup, load, is_measured=False, count=count)
         self._counted = Ahead(schedule.measured, load, is_measured=True, count=count)
@@ -84,6 +102,11 @@ class Driver:
         self._outcome.is_interrupted = True
         self._end()
 
+    def give_up(self) -> None:
+        """Ends the point, since nothing but failures comes."""
+        self._outcome.is_storm = True
+        self._end()
+
     async def run(self) -> Outcome:
         """Runs the point to its end, to an interruption, or to a storm of failures.
 
@@ -97,7 +120,8 @@ class Driver:
             await self._load.connect(users)
         gc.collect()
         gc.freeze()  # what is there already need not be looked through while latencies are measured
-        self._tally.start_s = self._recorder.start_s = time.perf_counter() + LEAD_S + self._schedule.warmup_s
+        start_s = await self._when() if self._when is not None else starts_s(self._schedule)
+        self._tally.start_s = self._recorder.start_s = start_s
         helpers = [asyncio.create_task(self._show()), asyncio.create_task(self._do_chores())]
         helpers[1].add_done_callback(self._ended)
         self._watch.start()
@@ -163,12 +187,11 @@ class Driver:
             answer.fail(CANCELLED)
             answer.finished_s = time.perf_counter()
         asked = int(requests.input_tokens[index]), int(requests.output_tokens[index])
-        self._recorder.put(index, due_s, asked, answer, not is_measured)
+        self._recorder.put(requests.place(index), due_s, asked, answer, not is_measured)
         if is_measured and answer.outcome != CANCELLED:
             self._failed_in_a_row = 0 if answer.outcome == OK else self._failed_in_a_row + 1
             if self._stops_at_storm and self._failed_in_a_row >= STORM_REQUESTS and not self._stop.is_set():
-                self._outcome.is_storm = True
-                self._end()
+                self.give_up()
 
     def _keep(self, entry: RequestRecord) -> None:
         if not entry.is_warmup:

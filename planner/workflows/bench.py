@@ -12,8 +12,9 @@ from planner.engines.exchange import Timeouts
 from planner.engines.loop import client_loop
 from planner.engines.openai_http import OpenAIClient
 from planner.engines.target import Target, target_of
-from planner.loadtest.driver import Driver, Load
-from planner.loadtest.load import CountedLoad, PromptLoad
+from planner.loadtest.driver import Driver
+from planner.loadtest.fleet import Fleet
+from planner.loadtest.load import CountedLoad, LoadSpec
 from planner.loadtest.progress import Progress
 from planner.loadtest.prompts import calibrate
 from planner.loadtest.sample import Outcome
@@ -140,7 +141,8 @@ async def _measure(
             salt = time.time_ns()
             is_storm = False
             for schedule, told in book.to_come(schedules(plan, trace, server.limits.max_model_len, book.points)):
-                load = PromptLoad(client, found.model, calibration, (options.seed, salt, len(book.points)))
+                seed = (options.seed, salt, len(book.points))
+                load = LoadSpec(target, plan.endpoint, client.timeouts, found.model, calibration, seed)
                 outcome = await _point(plan, schedule, load, book, interruption, show)
                 squared_cv = squared_cv_of(plan.arrival, options.burstiness or 1.0)
                 offered = Offered(schedule.offered_requests_per_s, schedule.concurrency, squared_cv)
@@ -166,20 +168,26 @@ def _result(run: Run, directory: Path, max_error_fraction: float, is_old: bool =
 
 
 async def _point(
-    plan: BenchPlan, schedule: Schedule, load: Load, book: RunBook, interruption: Interruption, show: Show
+    plan: BenchPlan, schedule: Schedule, load: LoadSpec, book: RunBook, interruption: Interruption, show: Show
 ) -> Outcome:
     if (saved := schedule.saved) is not None:
         write_schedule(book.schedule_path, saved)
+    stops_at_storm = plan.options.max_error_fraction < 1
+
+    def on_progress(progress: Progress) -> None:
+        show(schedule.label, progress)
+
     with book.requests() as file:
-        driver = Driver(
-            schedule,
-            CountedLoad(load, file.count_sent),
-            on_record=file.append,
-            on_progress=lambda progress: show(schedule.label, progress),
-            stops_at_storm=plan.options.max_error_fraction < 1,
-        )
-        interruption.driver = driver
-        return await driver.run()
+        if plan.options.processes > 1:
+            path = book.directory.path / book.next_file
+            fleet = Fleet(plan.options.processes, schedule, load, path, on_progress, stops_at_storm)
+            interruption.driver = fleet
+            return await fleet.run()
+        async with load.opened() as opened:
+            counted = CountedLoad(opened, file.count_sent)
+            driver = Driver(schedule, counted, file.append, on_progress, stops_at_storm)
+            interruption.driver = driver
+            return await driver.run()
 
 
 def _label(point: LoadPoint) -> str:
@@ -189,7 +197,7 @@ def _label(point: LoadPoint) -> str:
 def _doubts(point: LoadPoint, max_error_fraction: float) -> Iterator[str]:
     """Why a point must not be trusted."""
     if point.client is not None and point.client.is_saturated:
-        yield "the client was saturated, so that its latencies are partly its own"
+        yield "the client was the bottleneck: its latencies are partly its own; --processes gives it more cores"
     failed, sent = point.requests.failed, point.requests.sent
     if failed > max_error_fraction * sent:
         yield f"{failed} of {sent} requests failed; --max-error-fraction allows {max_error_fraction:g}"
