@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import CANNOT_BE_TRUSTED, INTERRUPTED, Json, Quiet
+from planner.cli.options import CANNOT_BE_TRUSTED, INTERRUPTED, Json, Quiet, given_options
 
 Text = str | None
 
 
 def bench(
+    ctx: typer.Context,
     vllm_args: Annotated[
         list[str] | None,
         typer.Argument(metavar="[-- VLLM ARGS]", help="With --serve: what vLLM is started with.", show_default=False),
@@ -29,15 +30,39 @@ def bench(
     ] = None,
     arrival: Annotated[
         Text,
-        typer.Option("--arrival", help="poisson, constant, gamma, closed or trace [default: as the load is given]."),
+        typer.Option(
+            "--arrival", help="poisson, constant, gamma, onoff, closed or trace [default: as the load is given]."
+        ),
     ] = None,
-    rate: Annotated[Text, typer.Option("--rate", help="Open loop: requests per second.")] = None,
+    rate: Annotated[
+        Text,
+        typer.Option(
+            "--rate",
+            help="Open loop: requests per second; a ramp 2..20 over --duration-s, "
+            "or stages with their seconds 2:30,8:30,2..20:60.",
+        ),
+    ] = None,
     concurrency: Annotated[Text, typer.Option("--concurrency", help="Closed loop: users that wait.")] = None,
+    think_time_s: Annotated[
+        Text,
+        typer.Option("--think-time-s", help="For how long each thinks before asking: 2, or exponential:mean=2."),
+    ] = None,
     trace: Annotated[
-        Path | None, typer.Option("--trace", help="Replay: CSV with timestamp, input_tokens, output_tokens.")
+        Path | None,
+        typer.Option("--trace", help="Replay: CSV with timestamp, input_tokens, output_tokens; a run's schedule, say."),
+    ] = None,
+    trace_speed: Annotated[
+        float | None, typer.Option("--trace-speed", help="Times as fast as the trace was [default: 1].")
     ] = None,
     burstiness: Annotated[
         float | None, typer.Option("--burstiness", help="Squared CV of the gaps, for gamma; 1 is Poisson.")
+    ] = None,
+    bursts: Annotated[
+        Text,
+        typer.Option(
+            "--bursts",
+            help="For onoff: factor=4,on_s=10,off_s=40; the rate while on over the mean, mean seconds on and off.",
+        ),
     ] = None,
     requests: Annotated[int | None, typer.Option("--requests", help="How many requests per load.")] = None,
     duration_s: Annotated[
@@ -71,6 +96,14 @@ def bench(
         Path | None, typer.Option("-o", "--out", help="Run directory [default: bench-MODEL-DATE-TIME].")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of arrivals, lengths and prompts.", min=0)] = 0,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            metavar="DIR",
+            help="Go on with a run that was interrupted or killed; alone, or with a new --url and --header.",
+        ),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -90,6 +123,7 @@ def bench(
     from planner.workflows.bench import bench as run_bench
     from planner.workflows.bench_options import BenchOptions
     from planner.workflows.bench_run import bench_json
+    from planner.workflows.resume import refuse_beside_resume, told_of_cuts
 
     options = BenchOptions(
         url=url,
@@ -103,8 +137,11 @@ def bench(
         arrival=arrival,
         rate=rate,
         concurrency=concurrency,
+        think_time_s=think_time_s,
         trace=trace,
+        trace_speed=trace_speed,
         burstiness=burstiness,
+        bursts=bursts,
         requests=requests,
         duration_s=duration_s,
         warmup_s=warmup_s,
@@ -116,7 +153,10 @@ def bench(
         max_error_fraction=max_error_fraction,
         out=out,
         seed=seed,
+        resume=resume,
     )
+    if resume is not None:
+        refuse_beside_resume(given_options(ctx))
     with status(quiet) as show:
         result = run_bench(
             options,
@@ -124,12 +164,19 @@ def bench(
             lambda label, now: show(progress_text(label, now)),
             lambda waited_s: show(f"vLLM is starting: {waited_s:.0f} s"),
         )
-    typer.echo(bench_json(result.points, result.directory, sweep) if json else load_table(result.points), nl=False)
+    typer.echo(
+        bench_json(result.points, result.directory, sweep or result.is_sweep) if json else load_table(result.points),
+        nl=False,
+    )
     for warning in result.warnings:
         tell(f"warning: {warning}")
     for doubt in result.doubts:
         tell(f"not to be trusted: {doubt}")
-    if not quiet:
+    if (sent := told_of_cuts(result.run)) is not None:
+        tell(sent)
+    if result.is_old:
+        tell(f"{shown_path(result.directory)}: nothing to do, every load is measured")
+    elif not quiet:
         tell(f"wrote {shown_path(result.directory)}")
     if result.is_interrupted:
         raise typer.Exit(INTERRUPTED)

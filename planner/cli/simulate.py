@@ -11,13 +11,26 @@ from planner.cli.options import CANNOT_BE_TRUSTED, Json, Quiet
 def simulate(
     profile: Annotated[Path, typer.Option("--profile", help="A planner.profile file.", show_default=False)],
     replicas: Annotated[int, typer.Option("--replicas", help="Replicas that share the load.")] = 1,
-    arrival: Annotated[str, typer.Option("--arrival", help="poisson, constant, gamma or trace.")] = "poisson",
+    arrival: Annotated[str, typer.Option("--arrival", help="poisson, constant, gamma, onoff or trace.")] = "poisson",
     rate: Annotated[
-        float | None, typer.Option("--rate", help="Mean load in requests per second.", show_default=False)
+        str | None,
+        typer.Option(
+            "--rate",
+            help="Requests per second; a ramp 2..20 over --duration-s, or stages with their seconds 2:30,2..20:60.",
+            show_default=False,
+        ),
     ] = None,
     burstiness: Annotated[
         float | None,
         typer.Option("--burstiness", help="Squared CV of the gaps, for gamma; 1 is Poisson.", show_default=False),
+    ] = None,
+    bursts: Annotated[
+        str | None,
+        typer.Option(
+            "--bursts",
+            help="For onoff: factor=4,on_s=10,off_s=40; the rate while on over the mean, mean seconds on and off.",
+            show_default=False,
+        ),
     ] = None,
     input_tokens: Annotated[
         str | None,
@@ -35,6 +48,10 @@ def simulate(
     trace: Annotated[
         Path | None,
         typer.Option("--trace", help="CSV: timestamp, input_tokens, output_tokens.", show_default=False),
+    ] = None,
+    trace_speed: Annotated[
+        float | None,
+        typer.Option("--trace-speed", help="Times as fast as the trace was [default: 1].", show_default=False),
     ] = None,
     slo: Annotated[
         str | None, typer.Option("--slo", help="ttft_p95_s=0.5,tpot_p95_s=0.04, for goodput.", show_default=False)
@@ -63,6 +80,8 @@ def simulate(
         requests=requests,
         duration_s=duration_s,
         trace=trace,
+        bursts=bursts,
+        trace_speed=trace_speed,
     )
     with progress("simulating", quiet) as show:
         result = simulate_load(profile, replicas, load, parse_slo("--slo", slo), seed, show)

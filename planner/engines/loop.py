@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
+from planner.engines.streams import IS_SUPPORTED, StreamLoop
+
 
 def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """What makes the fastest event loop there is, as `asyncio.Runner` takes it."""
@@ -11,3 +13,8 @@ def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
+
+
+def client_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes the event loop that reads many streams fastest."""
+    return StreamLoop if IS_SUPPORTED else fastest_loop()

@@ -1,24 +1,27 @@
-"""Streaming client for servers that speak the OpenAI API, on aiohttp. Nothing is ever retried."""
+"""Streaming client for servers that speak the OpenAI API. Nothing is ever retried.
 
+Load goes over connections of our own, where a library would take more time than the server's timing allows for;
+questions before and after it go over aiohttp.
+"""
+
+import asyncio
 import json
 import os
 import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 import aiohttp
-from yarl import URL
 
-from planner.engines.answers import Answer, AnswerReader, error_message
-from planner.engines.sse import EventTooLongError, SseParser
+from planner.engines.answers import Answer
+from planner.engines.exchange import Exchange, Timeouts
+from planner.engines.pool import Pool
 from planner.engines.target import Target
 
 EndpointKind = Literal["chat", "completions"]
 
-_IDLE_CONNECTION_S = 3.0
-"""vLLM closes connections idle for 5 s; one that it closes while a request is on its way would count as lost."""
-_READ_BYTES = 2**16
 _MOST_BODY_BYTES = 2**24
 _QUESTION_TIMEOUT_S = 30.0
 _PATHS: dict[EndpointKind, str] = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
@@ -36,30 +39,26 @@ class Reply:
 class OpenAIClient:
     """Connections to one server; an asynchronous context manager.
 
-    Each request has a connection of its own, new or kept alive: no limit makes one wait for another.
+    Each request has a connection of its own, new or kept alive: no limit makes one wait for another. A redirect is
+    not followed, since it would carry the secrets elsewhere; it is a failure like any other status.
     """
 
-    def __init__(self, target: Target, endpoint: EndpointKind, timeout_s: float) -> None:
+    def __init__(self, target: Target, endpoint: EndpointKind, timeouts: Timeouts) -> None:
         self.target = target
         self.endpoint: EndpointKind = endpoint
-        self._url = URL(target.root + _PATHS[endpoint])  # read once, not with every request
-        self._timeout_s = timeout_s
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._timeouts = timeouts
+        self._pool = Pool(target.root)
         self._session: aiohttp.ClientSession | None = None
+        self._head = _request_head(target, _PATHS[endpoint])
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=_IDLE_CONNECTION_S)
-        # No compression: a proxy that compresses holds chunks back.
-        ours = {"Content-Type": "application/json", "Accept": "text/event-stream", "Accept-Encoding": "identity"}
-        headers = {**ours, **self.target.headers}
-        self._session = aiohttp.ClientSession(
-            connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=_READ_BYTES
-        )
+        self._session = aiohttp.ClientSession(headers=self.target.headers, cookie_jar=aiohttp.DummyCookieJar())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._pool.close()
         if self._session is not None:
             await self._session.close()
 
@@ -76,30 +75,41 @@ class OpenAIClient:
         }
         return json.dumps({**how, **what}).encode()
 
+    async def connect(self, connections: int) -> None:
+        """Opens connections ahead of the requests that will need them; those that fail are left to the requests."""
+        opened = [self._pool.open() for _ in range(connections)]
+        for connection in await asyncio.gather(*opened, return_exceptions=True):
+            if not isinstance(connection, BaseException):
+                self._pool.release(connection)
+
     async def ask(self, body: bytes, answer: Answer) -> None:
         """Sends a request and reads its answer to the end, into `answer`; failures are answers too.
 
         Where it is cancelled, `answer` keeps what had come.
         """
         answer.sent_s = time.perf_counter()
-        reader = AnswerReader(answer)
+        connection = self._pool.idle()
+        if connection is None:
+            try:
+                async with asyncio.timeout(min(self._timeouts.total_s, self._timeouts.first_token_s)) as limit:
+                    connection = await self._pool.open()
+            except (OSError, TimeoutError) as error:
+                kind = "timeout_connect" if limit.expired() else "connect"
+                answer.fail(kind, self.target.shown("no connection in time" if limit.expired() else _reason(error)))
+                answer.finished_s = time.perf_counter()
+                return
+        exchange = Exchange(answer, self._timeouts)
         try:
-            async with self._open.post(
-                self._url,
-                data=body,
-                timeout=self._timeout,
-                allow_redirects=False,  # they would carry the secrets elsewhere
-            ) as response:
-                await _read(response, answer, reader)
-        except TimeoutError:
-            answer.fail("timeout", f"no complete answer within {self._timeout_s:g} s")
-        except aiohttp.ClientConnectorError as error:
-            answer.fail("connect", _reason(error))
-        except (aiohttp.ClientError, OSError, EventTooLongError) as error:
-            if not (reader.is_whole and answer.chunk_s):  # else all of it had come
-                answer.fail(_kind(error), _reason(error))
-        answer.finished_s = time.perf_counter()
-        answer.message = self.target.shown(answer.message)
+            connection.send(b"%s%d\r\n\r\n%s" % (self._head, len(body), body), exchange)
+            await exchange.done
+        finally:
+            exchange.cancel()
+            if connection.is_idle:
+                self._pool.release(connection)
+            else:
+                connection.close()
+        if answer.message:
+            answer.message = self.target.shown(answer.message)
 
     async def get(self, path: str) -> Reply:
         """A small question outside the load.
@@ -142,27 +152,18 @@ class OpenAIClient:
             raise OSError(self.target.shown(_reason(error))) from error
 
 
-async def _read(response: aiohttp.ClientResponse, answer: Answer, reader: AnswerReader) -> None:
-    if response.status != 200:
-        text = (await _body(response)).decode("utf-8", "backslashreplace")
-        answer.fail(f"http_{response.status}", error_message(_json(text) or text))
-        return
-    if response.content_type == "application/json":
-        text = (await _body(response)).decode("utf-8", "backslashreplace")
-        body = _json(text)
-        is_error = isinstance(body, dict) and body.get("error")
-        answer.fail("stream_error" if is_error else "protocol_error", error_message(body) if is_error else "no stream")
-        return
-    parser = SseParser()
-    async for part in response.content.iter_any():
-        now_s = time.perf_counter()
-        for payload in parser.feed(part):
-            if not reader.take(payload, now_s):
-                return
-    for payload in parser.close():
-        if not reader.take(payload, time.perf_counter()):
-            return
-    reader.end()
+def _request_head(target: Target, path: str) -> bytes:
+    """All of a request but the length of its body and the body."""
+    parts = urlsplit(target.root)
+    headers = {
+        "Host": parts.netloc,
+        "Content-Type": "application/json",
+        "Accept": "text/event-stream",
+        "Accept-Encoding": "identity",  # a proxy that compresses holds chunks back
+        **target.headers,
+    }
+    lines = [f"POST {parts.path}{path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return ("\r\n".join([*lines, "Content-Length: "])).encode("ascii")
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:
@@ -179,15 +180,6 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
-
-
-def _kind(error: Exception) -> str:
-    """What a failure after the connection was made is: bytes that break the protocol, or a connection lost."""
-    is_broken = isinstance(error, EventTooLongError | aiohttp.ClientResponseError | aiohttp.InvalidURL)
-    if isinstance(error, aiohttp.ClientPayloadError):
-        # aiohttp has one class for a connection that ends within the body and for a body that is broken.
-        is_broken = "not completed" not in str(error)
-    return "protocol_error" if is_broken else "reset"
 
 
 def _reason(error: BaseException) -> str:

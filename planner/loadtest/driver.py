@@ -1,17 +1,21 @@
 """Sends the requests of one load point when they are due, and watches itself doing it."""
 
 import asyncio
+import gc
 import math
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import suppress
+from array import array
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from planner.engines.answers import CANCELLED, Answer
+from planner.engines.answers import CANCELLED, OK, Answer
+from planner.loadtest.ahead import Ahead, Builds
+from planner.loadtest.pacing import Pacer
 from planner.loadtest.progress import Progress, Tally
-from planner.loadtest.records import record
+from planner.loadtest.recorder import Recorder
 from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Requests, Schedule
+from planner.loadtest.watch import LoopWatch
 from planner.schema.benchmark import RequestRecord
 
 LEAD_S = 0.05
@@ -21,16 +25,21 @@ GRACE_S = 2.0
 STORM_REQUESTS = 50
 """So many failures one after the other, and the server is broken rather than busy."""
 _SHOW_EVERY_S = 0.25
+_SLICE_S, _PAUSE_S, _IDLE_S = 0.0005, 0.001, 0.05
+"""Chores take half a millisecond at a time, so that no chunk is read later than that for their sake."""
+_AHEAD = 64
+"""Requests built ahead of an open loop; in a closed one, as many as there are users: all may end at once."""
+_MOST_AHEAD = 4096
 
 
-class Load(Protocol):
+class Load(Builds, Protocol):
     """What the driver sends by."""
 
-    def prepare(self, index: int, input_tokens: int, output_tokens: int) -> bytes:
-        """A request's body; index is below 0 in the warm-up."""
+    async def connect(self, connections: int) -> None:
+        """Opens connections ahead of the requests that will need them."""
 
     async def ask(self, body: bytes, answer: Answer) -> None:
-        """Sends it, and fills in the answer as it comes; failures are answers too."""
+        """Sends a body, and fills in the answer as it comes; failures are answers too."""
 
 
 class Driver:
@@ -51,22 +60,29 @@ class Driver:
     ) -> None:
         self._schedule = schedule
         self._load = load
+        self._recorder = Recorder(self._keep)
         self._on_record = on_record
         self._on_progress = on_progress
         self._stops_at_storm = stops_at_storm
+        count = _AHEAD if schedule.concurrency is None else min(schedule.concurrency, _MOST_AHEAD)
+        self._before = Ahead(schedule.warmup, load, is_measured=False, count=count)
+        self._counted = Ahead(schedule.measured, load, is_measured=True, count=count)
+        self._watch = LoopWatch()
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._fault: BaseException | None = None
         self._outcome = Outcome()
         self._tally = Tally(schedule, 0.0)
+        self._failed_in_a_row = 0
         self._cpu_s: float | None = None
+        self._pacer: Pacer | None = None
 
     def interrupt(self) -> None:
         """Sends nothing more; the second time, waits for nothing more either."""
         if self._outcome.is_interrupted:
             self._cancel()
         self._outcome.is_interrupted = True
-        self._stop.set()
+        self._end()
 
     async def run(self) -> Outcome:
         """Runs the point to its end, to an interruption, or to a storm of failures.
@@ -74,90 +90,107 @@ class Driver:
         Raises:
             PlannerError: what on_record raises: a full disk, say.
         """
-        schedule = self._schedule
-        self._tally.start_s = time.perf_counter() + LEAD_S + schedule.warmup_s
-        show = asyncio.create_task(self._show())
+        users = self._schedule.concurrency
+        self._counted.work(math.inf)
+        self._before.work(math.inf)
+        if users is not None:
+            await self._load.connect(users)
+        gc.collect()
+        gc.freeze()  # what is there already need not be looked through while latencies are measured
+        self._tally.start_s = self._recorder.start_s = time.perf_counter() + LEAD_S + self._schedule.warmup_s
+        helpers = [asyncio.create_task(self._show()), asyncio.create_task(self._do_chores())]
+        helpers[1].add_done_callback(self._ended)
+        self._watch.start()
         try:
-            await (self._open_loop() if schedule.concurrency is None else self._closed_loop(schedule.concurrency))
-            await self._drain()
+            with Pacer() as self._pacer:
+                await (self._open_loop(self._pacer) if users is None else self._closed_loop(users))
+                await self._drain()
         finally:
+            self._watch.stop()
             self._cancel()
-            show.cancel()
-            await asyncio.gather(show, *self._tasks, return_exceptions=True)
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, *self._tasks, return_exceptions=True)
+            gc.unfreeze()
         wall_s = time.perf_counter() - self._tally.start_s
         if self._cpu_s is not None and wall_s > 0:
             self._outcome.cpu_fraction = (time.process_time() - self._cpu_s) / wall_s
+        self._recorder.finish()
+        self._outcome.loop_lags_s = array("d", self._watch.lags_s)
         return self._outcome
 
-    async def _open_loop(self) -> None:
-        for requests, is_measured in ((self._schedule.warmup, False), (self._schedule.measured, True)):
-            for index, due_s in enumerate(requests.due_s if requests.due_s is not None else ()):
-                body = self._body(requests, index, is_measured)
-                if not await self._wait_until(self._tally.start_s + due_s):
+    async def _open_loop(self, pacer: Pacer) -> None:
+        for requests, ahead, is_measured in self._parts():
+            due_s = requests.due_s if requests.due_s is not None else ()
+            for due in due_s:
+                await pacer.until(self._tally.start_s + due)
+                if self._stop.is_set() or (item := ahead.take()) is None:
                     return
-                self._spawn(self._send(requests, index, body, float(due_s), is_measured))
+                self._spawn(self._send(requests, *item, float(due), is_measured))
 
     async def _closed_loop(self, users: int) -> None:
-        schedule, start_s = self._schedule, self._tally.start_s
-        end_s = math.inf if schedule.duration_s is None else start_s + schedule.duration_s
-        before, counted = iter(range(len(schedule.warmup))), iter(range(len(schedule.measured)))
+        start_s, duration_s = self._tally.start_s, self._schedule.duration_s
+        ends_s = (start_s, math.inf if duration_s is None else start_s + duration_s)
 
         async def use() -> None:
-            await self._ask_on(schedule.warmup, before, start_s, is_measured=False)
-            if await self._wait_until(start_s):  # passed, but where there is no warm-up
-                await self._ask_on(schedule.measured, counted, end_s, is_measured=True)
+            for (requests, ahead, is_measured), end_s in zip(self._parts(), ends_s, strict=True):
+                if is_measured:
+                    await self._sleep_until(start_s)  # passed, but where there is no warm-up
+                while self._has_time(end_s) and (item := ahead.take()) is not None:
+                    if requests.think_s is not None:
+                        until_s = time.perf_counter() + float(requests.think_s[item[0]])
+                        await self._sleep_until(min(until_s, end_s))
+                        if not self._has_time(end_s):
+                            break
+                    await self._send(requests, *item, None, is_measured)
 
         for _ in range(users):
             self._spawn(use())
+            await asyncio.sleep(0)  # what is written goes out when the loop comes round, and must not wait for them all
 
-    async def _ask_on(self, requests: Requests, indices: Iterator[int], end_s: float, *, is_measured: bool) -> None:
-        """One user's requests, until they or the time run out."""
-        for index in indices:
-            if self._stop.is_set() or time.perf_counter() >= end_s:
-                return
-            body = self._body(requests, index, is_measured)
-            await self._send(requests, index, body, None, is_measured)
-
-    def _body(self, requests: Requests, index: int, is_measured: bool) -> bytes:
-        asked = int(requests.input_tokens[index]), int(requests.output_tokens[index])
-        return self._load.prepare(index if is_measured else -1 - index, *asked)
+    def _parts(self) -> tuple[tuple[Requests, Ahead, bool], tuple[Requests, Ahead, bool]]:
+        return (self._schedule.warmup, self._before, False), (self._schedule.measured, self._counted, True)
 
     async def _send(self, requests: Requests, index: int, body: bytes, due_s: float | None, is_measured: bool) -> None:
         answer = Answer()
-        asked = int(requests.input_tokens[index]), int(requests.output_tokens[index])
-        if not is_measured:
-            await self._load.ask(body, answer)
-            sent_s = (answer.sent_s or time.perf_counter()) - self._tally.start_s
-            due_s = sent_s if due_s is None else due_s
-            self._on_record(record(index, due_s, asked, answer, self._tally.start_s, is_warmup=True))
-            return
-        if self._cpu_s is None:
-            self._cpu_s = time.process_time()
-        self._tally.sent += 1
+        if is_measured:
+            if self._cpu_s is None:
+                self._cpu_s = time.process_time()
+            self._tally.sent += 1
         try:
             await self._load.ask(body, answer)
         except asyncio.CancelledError:
             answer.fail(CANCELLED)
             answer.finished_s = time.perf_counter()
-        sent_s = (answer.sent_s or time.perf_counter()) - self._tally.start_s
-        entry = record(index, sent_s if due_s is None else due_s, asked, answer, self._tally.start_s)
-        self._outcome.sample.add(entry)
-        self._tally.finished(entry)
-        if self._stops_at_storm and self._tally.failed_in_a_row >= STORM_REQUESTS and not self._stop.is_set():
-            self._outcome.is_storm = True
-            self._stop.set()
+        asked = int(requests.input_tokens[index]), int(requests.output_tokens[index])
+        self._recorder.put(index, due_s, asked, answer, not is_measured)
+        if is_measured and answer.outcome != CANCELLED:
+            self._failed_in_a_row = 0 if answer.outcome == OK else self._failed_in_a_row + 1
+            if self._stops_at_storm and self._failed_in_a_row >= STORM_REQUESTS and not self._stop.is_set():
+                self._outcome.is_storm = True
+                self._end()
+
+    def _keep(self, entry: RequestRecord) -> None:
+        if not entry.is_warmup:
+            self._tally.finished(entry)
+            self._outcome.sample.add(entry)
         self._on_record(entry)
 
-    async def _wait_until(self, time_s: float) -> bool:
-        """Waits for a time on the clock; False where the point is stopped before."""
+    def _has_time(self, end_s: float) -> bool:
+        return not self._stop.is_set() and time.perf_counter() < end_s
+
+    async def _sleep_until(self, time_s: float) -> None:
+        """Waits for a time on the clock, or until the point is stopped."""
         while (left_s := time_s - time.perf_counter()) > 0 and not self._stop.is_set():
-            if left_s < _SHOW_EVERY_S:
-                await asyncio.sleep(left_s)
-            else:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), left_s - _SHOW_EVERY_S / 2)
-        await asyncio.sleep(0)  # also where many are late, answers must be read
-        return not self._stop.is_set()
+            await asyncio.sleep(min(left_s, _SHOW_EVERY_S))
+
+    async def _do_chores(self) -> None:
+        """Writes what has ended and builds what is to come, a little at a time."""
+        chores = (self._recorder, self._counted, self._before)
+        while True:
+            until_s = time.perf_counter() + _SLICE_S
+            is_busy = sum(chore.work(until_s) for chore in chores) > 0  # each has its turn
+            await asyncio.sleep(_PAUSE_S if is_busy else _IDLE_S)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -168,7 +201,12 @@ class Driver:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._fault = task.exception()
-            self._stop.set()
+            self._end()
+
+    def _end(self) -> None:
+        self._stop.set()
+        if self._pacer is not None:
+            self._pacer.wake()
 
     async def _drain(self) -> None:
         """Waits for what is under way: to its end, or for the grace that an interruption leaves."""

@@ -1,8 +1,12 @@
 """Requests as the driver sends them: a prompt of the length asked, through the streaming client."""
 
-from planner.engines.answers import Answer
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from planner.engines.answers import Answer, is_same_model
 from planner.engines.openai_http import OpenAIClient
-from planner.loadtest.prompts import Calibration, prompt
+from planner.loadtest.driver import Load
+from planner.loadtest.prompts import Calibration, Prompts
 
 
 class PromptLoad:
@@ -12,13 +16,37 @@ class PromptLoad:
         self._client = client
         self._model = model
         self._calibration = calibration
-        self._seed = seed
+        self._prompts = Prompts(seed)
 
     def prepare(self, index: int, input_tokens: int, output_tokens: int) -> bytes:
         """A request's body; index is below 0 in the warm-up."""
-        text = prompt(self._calibration.words(input_tokens), (*self._seed, int(index < 0), abs(index)))
+        text = self._prompts.text(self._calibration.words(input_tokens), index)
         return self._client.body(self._model, text, output_tokens)
 
+    async def connect(self, connections: int) -> None:
+        """Opens connections ahead of the requests that will need them."""
+        await self._client.connect(connections)
+
     async def ask(self, body: bytes, answer: Answer) -> None:
-        """Sends it, and fills in the answer as it comes."""
-        await self._client.ask(body, answer)
+        """Sends it, and fills in the answer as it comes; its model where it is another than the one asked."""
+        try:
+            await self._client.ask(body, answer)
+        finally:
+            if answer.model is not None:
+                is_same = is_same_model(self._model, answer.model)
+                answer.model = None if is_same else self._client.target.shown(answer.model)
+
+
+class CountedLoad:
+    """A load that tells of each request before it is sent, so that none is forgotten whatever becomes of us."""
+
+    def __init__(self, load: Load, count_sent: Callable[[], None]) -> None:
+        self._count_sent = count_sent
+        self._load = load
+        self.prepare = load.prepare
+        self.connect = load.connect
+
+    def ask(self, body: bytes, answer: Answer) -> Coroutine[Any, Any, None]:
+        """Sends a body; no coroutine of its own, which every chunk of the answer would have to come through."""
+        self._count_sent()
+        return self._load.ask(body, answer)

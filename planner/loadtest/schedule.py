@@ -3,20 +3,22 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from planner.core.arrivals import Array, Process, arrivals_by_count, arrivals_within
-from planner.core.lengths import Lengths
+from planner.core.arrivals import Array, Stream
+from planner.core.lengths import Lengths, Tokens
+from planner.core.rates import Rate
+from planner.core.think import ThinkTime
+from planner.store.schedules import SavedSchedule
 
-Ints = NDArray[np.int64]
-
-MOST_CLOSED_REQUESTS = 1_000_000
-"""Lengths drawn ahead for a closed loop that ends by time; at 1000 requests/s they last a quarter of an hour."""
+MOST_CLOSED_PER_S = 10_000
+"""Requests per second that a closed loop which ends by time has lengths for: more than one client can send."""
+MOST_CLOSED_REQUESTS = 2_000_000
+"""And in all, so that they take a few megabytes; at 1000 requests/s they last for half an hour."""
 
 _SPARE_FRACTION, _SPARE_TOKENS = 0.02, 12
 """Of a context, kept free where requests are shortened to fit it."""
 
-_ARRIVALS, _LENGTHS, _WARMUP_ARRIVALS, _WARMUP_LENGTHS = range(4)
+_ARRIVALS, _LENGTHS, _WARMUP_ARRIVALS, _WARMUP_LENGTHS, _THINK, _WARMUP_THINK = range(6)
 """Streams of random numbers, so that a longer warm-up changes nothing of what is measured."""
 
 
@@ -29,11 +31,14 @@ class Requests:
             users send them as they get round to it. Shape (requests,).
         input_tokens: prompt length asked for [tokens], shape (requests,).
         output_tokens: answer length asked for [tokens], shape (requests,).
+        think_s: in a closed loop, how long the user who sends it waits before, the first time too [s]; None where
+            nobody waits. Shape (requests,).
     """
 
     due_s: Array | None
-    input_tokens: Ints
-    output_tokens: Ints
+    input_tokens: Tokens
+    output_tokens: Tokens
+    think_s: Array | None = None
 
     def __len__(self) -> int:
         return int(self.input_tokens.size)
@@ -50,7 +55,7 @@ class Requests:
         # Prompts come out as long as asked but for a few tokens, more of them in longer ones.
         room = max(2, round(max_model_len * (1 - _SPARE_FRACTION)) - _SPARE_TOKENS)
         output = np.clip(self.output_tokens, 1, np.maximum(1, room - np.minimum(self.input_tokens, room // 2)))
-        return Requests(self.due_s, np.clip(self.input_tokens, 1, room - output), output)
+        return replace(self, input_tokens=np.clip(self.input_tokens, 1, room - output), output_tokens=output)
 
     def differing(self, other: "Requests") -> int:
         """How many requests have other lengths [requests]."""
@@ -66,7 +71,7 @@ class Schedule:
         warmup: sent before, and counted nowhere.
         measured: what is counted.
         concurrency: users of a closed loop; None in an open one.
-        offered_requests_per_s: mean rate asked for [requests/s]; None in a closed loop.
+        offered_requests_per_s: mean rate asked for, over all stages of a load [requests/s]; None in a closed loop.
         warmup_s: how long before the first counted request the first one goes out [s].
         duration_s: after which a closed loop sends nothing more [s]; None where the number of requests ends it.
     """
@@ -82,6 +87,25 @@ class Schedule:
     def label(self) -> str:
         """The load in two words."""
         return load_label(self.concurrency, self.offered_requests_per_s)
+
+    @property
+    def saved(self) -> SavedSchedule | None:
+        """As it is kept on disk; None for a closed loop that ends by time, since nobody knows yet what it will send.
+
+        The warm-up of any closed loop ends by time, and is left out.
+        """
+        if self.duration_s is not None:
+            return None
+        if self.measured.due_s is None:
+            return SavedSchedule(None, self.measured.think_s, self.measured.input_tokens, self.measured.output_tokens)
+        before = self.warmup.due_s if self.warmup.due_s is not None else np.empty(0)
+        return SavedSchedule(
+            timestamp_s=np.concatenate((before, self.measured.due_s)),
+            think_s=None,
+            input_tokens=np.concatenate((self.warmup.input_tokens, self.measured.input_tokens)),
+            output_tokens=np.concatenate((self.warmup.output_tokens, self.measured.output_tokens)),
+            warmup=len(self.warmup),
+        )
 
     def within(self, max_model_len: int | None) -> tuple["Schedule", int]:
         """The same with requests that a context holds, and how many measured ones had to be shortened [requests]."""
@@ -113,19 +137,15 @@ def load_label(concurrency: int | None, requests_per_s: float | None) -> str:
 
 
 def open_loop(
-    process: Process,
-    rate_per_s: float,
-    squared_cv: float,
-    lengths: tuple[Lengths, Lengths],
-    extent: Extent,
-    seed: tuple[int, ...],
+    stream: Stream, rate: Rate, lengths: tuple[Lengths, Lengths], extent: Extent, seed: tuple[int, ...]
 ) -> Schedule:
     """Requests due at times that do not depend on how the server does.
 
+    The warm-up keeps the rate that the load begins with.
+
     Args:
-        process: of the arrivals.
-        rate_per_s: mean rate [requests/s].
-        squared_cv: burstiness, for gamma.
+        stream: of the arrivals.
+        rate: of the arrivals.
         lengths: of prompts and of answers.
         extent: how long.
         seed: the same gives the same schedule.
@@ -135,35 +155,53 @@ def open_loop(
     """
     rng = _rng(seed, _ARRIVALS)
     if extent.requests is not None:
-        due_s = arrivals_by_count(process, rate_per_s, extent.requests, rng, squared_cv)
+        due_s = stream.first(extent.requests, rate, rng)
     else:
-        due_s = arrivals_within(process, rate_per_s, extent.duration_s or 0.0, rng, squared_cv)
+        due_s = stream.within(extent.duration_s or 0.0, rate, rng)
     before_s = np.empty(0)
-    if extent.warmup_s > 0:
-        rng = _rng(seed, _WARMUP_ARRIVALS)
-        before_s = arrivals_within(process, rate_per_s, extent.warmup_s, rng, squared_cv) - extent.warmup_s
+    if extent.warmup_s > 0 and rate.first_per_s > 0:
+        steady = Rate.constant(rate.first_per_s)
+        before_s = stream.within(extent.warmup_s, steady, _rng(seed, _WARMUP_ARRIVALS)) - extent.warmup_s
     return Schedule(
         warmup=Requests(before_s, *_draw(lengths, before_s.size, seed, _WARMUP_LENGTHS)),
         measured=Requests(due_s, *_draw(lengths, due_s.size, seed, _LENGTHS)),
-        offered_requests_per_s=rate_per_s,
+        offered_requests_per_s=rate.mean_per_s(extent.duration_s or np.inf),
         warmup_s=extent.warmup_s,
     )
 
 
-def closed_loop(concurrency: int, lengths: tuple[Lengths, Lengths], extent: Extent, seed: tuple[int, ...]) -> Schedule:
-    """Users that each send their next request when the last is answered."""
-    count = extent.requests or MOST_CLOSED_REQUESTS
-    before = MOST_CLOSED_REQUESTS if extent.warmup_s > 0 else 0
+def closed_loop(
+    concurrency: int,
+    lengths: tuple[Lengths, Lengths],
+    extent: Extent,
+    seed: tuple[int, ...],
+    think: ThinkTime | None = None,
+) -> Schedule:
+    """Users that each send their next request when the last is answered, and they have thought about it."""
+    before = _most_in(extent.warmup_s, concurrency) if extent.warmup_s > 0 else 0
+    count = extent.requests or _most_in(extent.duration_s or 0.0, concurrency)
+
+    def drawn(requests: int, of_lengths: int, of_think: int) -> Requests:
+        think_s = None if think is None else think.draw(requests, _rng(seed, of_think))
+        return Requests(None, *_draw(lengths, requests, seed, of_lengths), think_s)
+
     return Schedule(
-        warmup=Requests(None, *_draw(lengths, before, seed, _WARMUP_LENGTHS)),
-        measured=Requests(None, *_draw(lengths, count, seed, _LENGTHS)),
+        warmup=drawn(before, _WARMUP_LENGTHS, _WARMUP_THINK),
+        measured=drawn(count, _LENGTHS, _THINK),
         concurrency=concurrency,
         warmup_s=extent.warmup_s,
         duration_s=extent.duration_s,
     )
 
 
-def replay(time_s: Array, input_tokens: Ints, output_tokens: Ints, warmup_s: float, seed: tuple[int, ...]) -> Schedule:
+def _most_in(time_s: float, concurrency: int) -> int:
+    """More requests than a closed loop sends in a time."""
+    return int(min(MOST_CLOSED_REQUESTS, concurrency + np.ceil(MOST_CLOSED_PER_S * time_s)))
+
+
+def replay(
+    time_s: Array, input_tokens: Tokens, output_tokens: Tokens, warmup_s: float, seed: tuple[int, ...]
+) -> Schedule:
     """A trace as it was, from its first request; warmed up by Poisson arrivals at its mean rate, with its lengths.
 
     Args:
@@ -180,7 +218,7 @@ def replay(time_s: Array, input_tokens: Ints, output_tokens: Ints, warmup_s: flo
     rate_per_s = (due_s.size - 1) / float(due_s[-1]) if due_s[-1] > 0 else float(due_s.size)
     before_s = np.empty(0)
     if warmup_s > 0:
-        before_s = arrivals_within("poisson", rate_per_s, warmup_s, _rng(seed, _WARMUP_ARRIVALS)) - warmup_s
+        before_s = Stream().within(warmup_s, Rate.constant(rate_per_s), _rng(seed, _WARMUP_ARRIVALS)) - warmup_s
     chosen = _rng(seed, _WARMUP_LENGTHS).integers(due_s.size, size=before_s.size)
     return Schedule(
         warmup=Requests(before_s, input_tokens[chosen], output_tokens[chosen]),
@@ -190,9 +228,10 @@ def replay(time_s: Array, input_tokens: Ints, output_tokens: Ints, warmup_s: flo
     )
 
 
-def _draw(lengths: tuple[Lengths, Lengths], count: int, seed: tuple[int, ...], stream: int) -> tuple[Ints, Ints]:
-    rng = _rng(seed, stream)
-    return lengths[0].draw(count, rng), lengths[1].draw(count, rng)
+def _draw(lengths: tuple[Lengths, Lengths], count: int, seed: tuple[int, ...], stream: int) -> tuple[Tokens, Tokens]:
+    # A generator each, so that a longer load begins with the same requests.
+    prompts, answers = _rng(seed, stream).spawn(2)
+    return lengths[0].draw(count, prompts), lengths[1].draw(count, answers)
 
 
 def _rng(seed: tuple[int, ...], stream: int) -> np.random.Generator:

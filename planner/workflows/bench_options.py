@@ -6,8 +6,11 @@ from math import inf
 from pathlib import Path
 from typing import TypeVar, cast, get_args
 
-from planner.core.arrivals import Process
+from planner.core.arrivals import Stream
+from planner.core.bursts import OnOff
 from planner.core.lengths import Lengths
+from planner.core.rates import Rate
+from planner.core.think import ThinkTime
 from planner.engines.openai_http import EndpointKind
 from planner.engines.target import Target, target_of
 from planner.errors import UsageError
@@ -16,8 +19,20 @@ from planner.schema.benchmark import Arrival, KnownLimits
 from planner.schema.profile import Accelerator
 from planner.schema.scenario import Slo
 from planner.store.runs import refuse_to_mix
+from planner.workflows.arrival_options import (
+    RATE_ALLOWED,
+    arrival_misfits,
+    has_own_length,
+    is_ramp,
+    length_misfits,
+    parse_bursts,
+    parse_rate,
+    parse_think_time,
+    speed_misfits,
+    stream_of,
+)
 from planner.workflows.server_options import parse_accelerator, parse_limits
-from planner.workflows.workload import burstiness_and_length_misfits, not_above_0, parse_lengths, parse_slo
+from planner.workflows.workload import not_above_0, parse_lengths, parse_slo
 
 T = TypeVar("T")
 
@@ -29,7 +44,10 @@ _MOST_POINTS, _MOST_USERS = 100, 100_000
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What the command line says; None where an option is not given."""
+    """What the command line says; None where an option is not given.
+
+    With `resume`, the folder of a run to go on with, only url and headers are looked at.
+    """
 
     url: str | None = None
     serve: str | None = None
@@ -42,8 +60,11 @@ class BenchOptions:
     arrival: str | None = None
     rate: str | None = None
     concurrency: str | None = None
+    think_time_s: str | None = None
     trace: Path | None = None
+    trace_speed: float | None = None
     burstiness: float | None = None
+    bursts: str | None = None
     requests: int | None = None
     duration_s: float | None = None
     warmup_s: float = 0.0
@@ -55,6 +76,7 @@ class BenchOptions:
     max_error_fraction: float = 0.05
     out: Path | None = None
     seed: int = 0
+    resume: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +90,10 @@ class BenchPlan:
         arrival: of the open-loop points; closed where there are none.
         input_tokens: prompt lengths, but where a trace holds them.
         output_tokens: answer lengths, likewise.
-        rates: of the open-loop points [requests/s].
+        bursts: of the open-loop points.
+        rates: of the open-loop points.
         users: of the closed-loop points.
+        think: of the users.
         extent: of each point; where a trace is replayed, how much of it.
         slo: for goodput.
         limits: what the user knows of the server.
@@ -82,17 +106,19 @@ class BenchPlan:
     arrival: Arrival
     input_tokens: Lengths
     output_tokens: Lengths
-    rates: tuple[float, ...]
+    bursts: OnOff | None
+    rates: tuple[Rate, ...]
     users: tuple[int, ...]
+    think: ThinkTime | None
     extent: Extent
     slo: Slo
     limits: KnownLimits
     accelerator: Accelerator | None
 
     @property
-    def process(self) -> Process:
+    def stream(self) -> Stream:
         """Of the open-loop points."""
-        return self.arrival if self.arrival in ("constant", "gamma") else "poisson"
+        return stream_of(self.arrival, self.options.burstiness, self.bursts)
 
     @property
     def is_default_ladder(self) -> bool:
@@ -123,6 +149,10 @@ def read_options(options: BenchOptions, environment: Mapping[str, str]) -> Bench
     if options.out is not None:
         read(lambda: refuse_to_mix(options.out or Path()), None)
     has_length = options.requests is not None or arrival == "trace"
+    duration_s = DEFAULT_DURATION_S if options.duration_s is None and not has_length else options.duration_s
+    rates: tuple[Rate, ...] = read(lambda: _rates(options, duration_s), ())
+    if rates and has_own_length(options.rate):
+        duration_s = rates[0].end_s
     plan = BenchPlan(
         options=options,
         target=read(lambda: _target(options, environment), None),
@@ -132,13 +162,11 @@ def read_options(options: BenchOptions, environment: Mapping[str, str]) -> Bench
         output_tokens=read(
             lambda: parse_lengths("--output-tokens", options.output_tokens or DEFAULT_OUTPUT), Lengths(1)
         ),
-        rates=read(lambda: _list("--rate", options.rate, options.sweep, _rate), ()),
+        bursts=read(lambda: None if options.bursts is None else parse_bursts(options.bursts), None),
+        rates=rates,
         users=read(lambda: _users(options), ()),
-        extent=Extent(
-            requests=options.requests,
-            duration_s=DEFAULT_DURATION_S if options.duration_s is None and not has_length else options.duration_s,
-            warmup_s=options.warmup_s,
-        ),
+        think=read(lambda: None if options.think_time_s is None else parse_think_time(options.think_time_s), None),
+        extent=Extent(requests=options.requests, duration_s=duration_s, warmup_s=options.warmup_s),
         slo=read(lambda: parse_slo("--slo", options.slo), Slo()),
         limits=read(lambda: parse_limits(options.limits), KnownLimits()),
         accelerator=read(lambda: parse_accelerator(options.accelerator), None),
@@ -163,7 +191,12 @@ def _misfits(options: BenchOptions) -> Iterator[str]:
     if options.arrival is not None and options.arrival not in get_args(Arrival):
         yield f"--arrival: must be one of {', '.join(get_args(Arrival))}; given: {options.arrival}"
     arrival = _arrival(options)
-    yield from burstiness_and_length_misfits(arrival, options.burstiness, options.requests, options.duration_s)
+    yield from arrival_misfits(arrival, options.burstiness, options.bursts)
+    yield from length_misfits(options.rate, options.requests, options.duration_s)
+    yield from speed_misfits(options.trace_speed, arrival == "trace")
+    has_users = arrival == "closed" or (options.sweep and (options.concurrency is not None or options.rate is None))
+    if options.think_time_s is not None and not has_users:
+        yield "--think-time-s: only with --concurrency, whose users think"
     yield from _misfit_loads(options, arrival)
 
 
@@ -237,15 +270,18 @@ def _list(option: str, text: str | None, is_many: bool, reader: Callable[[str], 
         raise UsageError(f"{option}: must be {error}{many}; given: {text}") from None
 
 
-def _rate(text: str) -> float:
-    allowed = "requests per second, above 0"
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError(allowed) from None
-    if not 0 < value < inf:
-        raise ValueError(allowed)
-    return value
+def _rates(options: BenchOptions, duration_s: float | None) -> tuple[Rate, ...]:
+    text = options.rate
+    if text is None:
+        return ()
+    if options.sweep and (is_ramp(text) or has_own_length(text)):
+        raise UsageError(f"--rate: a ramp or stages are one load, without --sweep; given: {text}")
+    if options.sweep:
+        return tuple(parse_rate(part.strip(), None) for part in text.split(","))
+    if "," in text and not has_own_length(text):
+        more = "more of them, with commas between, only with --sweep"
+        raise UsageError(f"--rate: must be {RATE_ALLOWED}; {more}; given: {text}")
+    return (parse_rate(text, duration_s),)
 
 
 def _whole(text: str) -> int:

@@ -5,13 +5,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.core.lengths import Tokens
+from planner.core.rates import Rate
 from planner.errors import InputError, UsageError
 from planner.loadtest.schedule import Extent, Schedule, closed_loop, open_loop, replay
 from planner.loadtest.sweep import open_loop_rates
 from planner.schema.benchmark import LoadPoint
 from planner.workflows.bench_options import BenchPlan
 
-Trace = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
+Trace = tuple[NDArray[np.float64], Tokens, Tokens]
 """Arrival times [s], prompt and answer lengths [tokens]."""
 
 
@@ -60,10 +62,12 @@ def _unlimited(plan: BenchPlan, trace: Trace | None, done: Sequence[LoadPoint]) 
         return
     number = 0
     for number, users in enumerate(plan.users, start=1):
-        yield closed_loop(users, lengths, plan.extent, (seed, number - 1))
-    rates = open_loop_rates(done) if plan.is_default_ladder else plan.rates
-    for rate_per_s in rates:
-        yield open_loop(plan.process, rate_per_s, plan.options.burstiness or 1.0, lengths, plan.extent, (seed, number))
+        yield closed_loop(users, lengths, plan.extent, (seed, number - 1), plan.think)
+    # Of the closed loops only: where a run goes on, some of the open ones may be done already.
+    closed = [point for point in done if point.concurrency is not None]
+    rates = map(Rate.constant, open_loop_rates(closed)) if plan.is_default_ladder else plan.rates
+    for rate in rates:
+        yield open_loop(plan.stream, rate, lengths, plan.extent, (seed, number))
         number += 1
 
 

@@ -14,7 +14,7 @@ from planner.schema.profile import Profile
 from planner.schema.scenario import Slo
 from planner.store.profiles import read_profile
 from planner.store.tables import Progress
-from planner.workflows.workload import ArrivalOptions, drawn_arrivals, traced_arrivals
+from planner.workflows.workload import ArrivalOptions, TraceOptions, drawn_arrivals, traced_arrivals
 
 MOST_REPLICAS = 4096
 
@@ -22,7 +22,7 @@ MOST_REPLICAS = 4096
 def simulate_load(
     path: Path,
     replicas: int,
-    load: ArrivalOptions | Path,
+    load: ArrivalOptions | TraceOptions,
     slo: Slo,
     seed: int = 0,
     progress: Progress = lambda _: None,
@@ -44,14 +44,20 @@ def simulate_load(
     if not 1 <= replicas <= MOST_REPLICAS:
         raise UsageError(f"--replicas: must lie between 1 and {MOST_REPLICAS:,}; given: {replicas}")
     profile = read_profile(path)
-    arrivals = traced_arrivals(load) if isinstance(load, Path) else drawn_arrivals(load, seed)
+    arrivals = traced_arrivals(load) if isinstance(load, TraceOptions) else drawn_arrivals(load, seed)
     span_s = float(arrivals.arrival_s[-1] - arrivals.arrival_s[0])
     observed_per_s = (arrivals.arrival_s.size - 1) / span_s if span_s > 0 else None
-    offered_per_s = observed_per_s if isinstance(load, Path) else load.rate_per_s
+    offered_per_s = (
+        observed_per_s if isinstance(load, TraceOptions) else load.rate.mean_per_s(load.duration_s or np.inf)
+    )
     capacity_per_s = replicas * saturation_requests_per_s(profile, arrivals)  # compiles what is timed below
     start_s = time.perf_counter()
     served = simulate(profile, replicas, arrivals, progress)
-    return _as_point(profile, replicas, arrivals, served, slo, offered_per_s, capacity_per_s, start_s)
+    point = _as_point(profile, replicas, arrivals, served, slo, offered_per_s, capacity_per_s, start_s)
+    if isinstance(load, ArrivalOptions) and not point.is_saturated and load.peak_per_s > capacity_per_s:
+        told = f"the load peaks at {load.peak_per_s:.4g} requests/s and {capacity_per_s:.4g} can be served: queues grow"
+        point.warnings.append(f"{told} while it does")
+    return point
 
 
 def _as_point(

@@ -8,6 +8,7 @@ import pytest
 from known_server import KnownServer
 
 from planner.engines.discovery import Discovered, discover
+from planner.engines.exchange import Timeouts
 from planner.engines.openai_http import OpenAIClient
 from planner.engines.target import Target
 from planner.errors import EnvironmentLackingError, UsageError
@@ -17,7 +18,7 @@ CACHE = 'vllm:cache_config_info{block_size="128",enable_prefix_caching="True",nu
 
 def found(server: KnownServer, model: str | None = None) -> Discovered:
     async def work() -> Discovered:
-        async with OpenAIClient(Target(server.url), "chat", 5.0) as client:
+        async with OpenAIClient(Target(server.url), "chat", Timeouts(5.0)) as client:
             return await discover(client, model)
 
     return asyncio.run(work())

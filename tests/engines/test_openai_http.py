@@ -7,6 +7,7 @@ import pytest
 from known_server import KnownServer, Served
 
 from planner.engines.answers import Answer
+from planner.engines.exchange import Timeouts
 from planner.engines.openai_http import EndpointKind, OpenAIClient
 from planner.engines.target import Target
 
@@ -18,7 +19,7 @@ def ask(server: KnownServer, *, times: int = 1, kind: EndpointKind = "chat", tim
 
     async def work() -> list[Answer]:
         answers = []
-        async with OpenAIClient(Target(server.url), kind, timeout_s) as client:
+        async with OpenAIClient(Target(server.url), kind, Timeouts(timeout_s)) as client:
             for _ in range(times):
                 answer = Answer()
                 await client.ask(client.body("m", "time year people", TOKENS), answer)
@@ -86,8 +87,11 @@ def test_without_usage_chunks_are_all_there_is() -> None:
         ("stream_error", "stream_error", "out of memory", TOKENS // 2),
         ("malformed", "protocol_error", 'no JSON: {"choices": [', TOKENS // 2),
         ("bad_utf8", "protocol_error", "no JSON", TOKENS // 2),
-        ("reset_mid", "reset", "", TOKENS // 2),
-        ("reset_before", "reset", "", 0),
+        ("reset_mid", "reset_mid_stream", "reset", TOKENS // 2),
+        ("reset_after_head", "reset_before_output", "reset", 0),
+        ("reset_before", "reset_before_headers", "reset", 0),
+        ("eof_mid", "truncated", "without finish_reason", TOKENS // 2),
+        ("eof_before", "reset_before_headers", "without an answer", 0),
         ("empty", "empty", "no output", 0),
         ("garbage", "protocol_error", "", 0),
         ("no_stream", "protocol_error", "no stream", 0),
@@ -119,7 +123,7 @@ def test_refused_connection_and_unknown_host_are_no_connection() -> None:
 
         async def work(root: str) -> Answer:
             answer = Answer()
-            async with OpenAIClient(Target(root), "chat", 5.0) as client:
+            async with OpenAIClient(Target(root), "chat", Timeouts(5.0)) as client:
                 await client.ask(b"{}", answer)
             return answer
 
@@ -139,7 +143,7 @@ def test_connections_are_kept_and_used_again() -> None:
 
 def test_many_requests_at_once_wait_for_no_connection() -> None:
     async def work(server: KnownServer) -> list[Answer]:
-        async with OpenAIClient(Target(server.url), "chat", 10.0) as client:
+        async with OpenAIClient(Target(server.url), "chat", Timeouts(10.0)) as client:
             body = client.body("m", "time", 1)
             answers = [Answer() for _ in range(150)]
             await asyncio.gather(*(client.ask(body, answer) for answer in answers))
@@ -155,7 +159,7 @@ def test_many_requests_at_once_wait_for_no_connection() -> None:
 def test_cancelled_request_keeps_what_came() -> None:
     async def work(server: KnownServer) -> Answer:
         answer = Answer()
-        async with OpenAIClient(Target(server.url), "chat", 10.0) as client:
+        async with OpenAIClient(Target(server.url), "chat", Timeouts(10.0)) as client:
             task = asyncio.create_task(client.ask(client.body("m", "time", 1000), answer))
             while len(answer.chunk_s) < 2:
                 await asyncio.sleep(0.01)

@@ -5,14 +5,15 @@ import asyncio
 import pytest
 from known_server import FIXED_TOKENS, KnownServer, tokens_of
 
+from planner.engines.exchange import Timeouts
 from planner.engines.openai_http import EndpointKind, OpenAIClient
 from planner.engines.target import Target
-from planner.loadtest.prompts import WORDS, Calibration, calibrate, prompt
+from planner.loadtest.prompts import WORDS, Calibration, Prompts, calibrate
 
 
 def calibrated(server: KnownServer, kind: EndpointKind = "chat") -> Calibration:
     async def work() -> Calibration:
-        async with OpenAIClient(Target(server.url), kind, 5.0) as client:
+        async with OpenAIClient(Target(server.url), kind, Timeouts(5.0)) as client:
             return await calibrate(client, "m")
 
     return asyncio.run(work())
@@ -27,7 +28,8 @@ def test_prompts_have_the_tokens_asked(kind: EndpointKind, fixed: int, has_token
         assert len(server.log) == (0 if has_tokenize else 2)
     assert found.warning == ""
     for asked in (32, 100, 512, 3000):
-        counts = [fixed + tokens_of(prompt(found.words(asked), (1, index))) for index in range(30)]
+        prompts = Prompts((1,))
+        counts = [fixed + tokens_of(prompts.text(found.words(asked), index)) for index in range(30)]
         assert sum(counts) / 30 == pytest.approx(asked, rel=0.02, abs=1.5)
         assert max(abs(count - asked) for count in counts) < 0.05 * asked + 5
 
@@ -41,10 +43,13 @@ def test_server_that_counts_nothing_gets_words_and_a_warning() -> None:
 
 
 def test_prompts_differ_from_the_start_and_repeat_by_seed() -> None:
-    starts = {" ".join(prompt(60, (1, 2, index)).split()[:6]) for index in range(2000)}
-    assert len(starts) == 2000
-    assert prompt(60, (1, 2, 3)) == prompt(60, (1, 2, 3))
-    assert len(prompt(1000, (0,)).split()) == 1000
+    prompts = Prompts((1, 2))
+    texts = [prompts.text(60, index) for index in range(-1000, 1000)]
+    assert len({" ".join(text.split()[:6]) for text in texts}) == 2000
+    other = Prompts((1, 2))
+    assert [other.text(60, index) for index in (999, -1000, 0)] == [texts[1999], texts[0], texts[1000]]
+    assert Prompts((1, 3)).text(60, 0) != texts[1000]
+    assert len(prompts.text(1000, 0).split()) == 1000
     assert len(set(WORDS)) == len(WORDS)
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -139,8 +141,8 @@ class KnownServer:
             said = {"error": {"message": f"you sent {served.headers.get('authorization', 'nothing')}"}}
             writer.write(plain(int(mode[5:]), said))
             return True
-        if mode == "reset_before":
-            return False
+        if mode in ("reset_before", "eof_before"):
+            return self._end(writer, mode)
         if mode == "hang":
             await asyncio.sleep(60)
         if mode == "garbage":
@@ -163,6 +165,10 @@ class KnownServer:
             return event({"choices": [{"index": 0, **inner, "finish_reason": None, **more}]})
 
         writer.write(STREAM)
+        if mode == "reset_after_head":
+            await writer.drain()
+            await asyncio.sleep(0.02)
+            return self._end(writer, mode)
         if is_chat:  # the role comes early, and is no token
             send(event({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}))
         await asyncio.sleep(self.first_s)
@@ -183,7 +189,7 @@ class KnownServer:
             else:
                 send(text)
             if start + per_chunk >= count / 2 and await self._misbehave(served, writer, send):
-                return mode != "reset_mid"
+                return self._end(writer, mode)
         if mode != "no_finish":
             send(content("", finish_reason="length"))
         if mode not in ("no_usage",):
@@ -194,6 +200,14 @@ class KnownServer:
         writer.write(b"0\r\n\r\n")
         return True
 
+    @staticmethod
+    def _end(writer: asyncio.StreamWriter, mode: str) -> bool:
+        """Ends the connection where the mode says so: with a reset, or in good order; else it goes on."""
+        if mode.startswith("reset"):
+            now = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
+        return not mode.startswith(("reset", "eof"))
+
     async def _misbehave(self, served: Served, writer: asyncio.StreamWriter, send: Callable[[str], None]) -> bool:
         """Ends a stream half-way, in its mode's own way."""
         endings = {
@@ -202,7 +216,7 @@ class KnownServer:
             "malformed": 'data: {"choices": [\n\n',
             "bad_utf8": "",
         }
-        if served.mode == "reset_mid":
+        if served.mode in ("reset_mid", "eof_mid"):
             await writer.drain()
             await asyncio.sleep(0.02)
             return True

@@ -1,0 +1,161 @@
+"""One request's answer on its way in: what each part of a response means for it, and when it is given up."""
+
+import asyncio
+import json
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from planner.engines.answers import Answer, AnswerReader, error_message
+from planner.engines.sse import EventTooLongError, SseParser
+
+_MOST_BODY_BYTES = 2**24
+_OK_STATUS = 200
+_PLAIN = (b"", b"identity")
+_NO_STREAM = (b"application/json", b"text/html")
+"""What a stream of events is never sent as; every other type has been seen."""
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """After which a request has failed [s].
+
+    Attributes:
+        total_s: from sending to the end of the answer.
+        first_token_s: from sending to the first token.
+        idle_s: from one chunk with output to the next, or to the end.
+    """
+
+    total_s: float
+    first_token_s: float = math.inf
+    idle_s: float = math.inf
+
+
+class Exchange:
+    """Fills in an answer from the response on a connection; `done` is set when it is over, however it ended.
+
+    A lost connection is told apart by what had come before: nothing (reset_before_headers), a head
+    (reset_before_output), or output (reset_mid_stream).
+    """
+
+    def __init__(self, answer: Answer, timeouts: Timeouts) -> None:
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.is_over = False
+        self._answer = answer
+        self._reader = AnswerReader(answer)
+        self._timeouts = timeouts
+        self._parser = SseParser()
+        self._status = 0
+        self._content_type = b""
+        self._is_stream = False
+        self._text = bytearray()
+        self._began_s = answer.sent_s if answer.sent_s is not None else time.perf_counter()
+        self._timer: asyncio.TimerHandle | None = None
+        self._watch()
+
+    def head(self, status: int, headers: dict[bytes, bytes]) -> None:
+        """Status and headers are there."""
+        self._status = status
+        self._content_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        self._is_stream = status == _OK_STATUS and self._content_type not in _NO_STREAM
+        if headers.get(b"content-encoding", b"").strip().lower() not in _PLAIN:
+            self._fail("protocol_error", "the answer is compressed, though that was not asked for")
+
+    def body(self, part: bytes, now_s: float) -> None:
+        """A part of the body, read at a time."""
+        if self.is_over:
+            return
+        if not self._is_stream:
+            self._text += part
+            if len(self._text) > _MOST_BODY_BYTES:
+                self.end()
+            return
+        try:
+            for payload in self._parser.feed(part):
+                if not self._reader.take(payload, now_s):
+                    self._finish()  # nothing after it counts
+                    return
+        except EventTooLongError as error:
+            self._fail("protocol_error", str(error))
+
+    def end(self) -> None:
+        """The response is complete."""
+        if self.is_over:
+            return
+        if not self._is_stream:
+            self._no_stream()
+        elif all(self._reader.take(payload, time.perf_counter()) for payload in self._parser.close()):
+            self._reader.end()
+        self._finish()
+
+    def lost(self, reason: str) -> None:
+        """The connection broke."""
+        if self.is_over:
+            return
+        if self._reader.is_whole and self._answer.chunk_s:
+            self._finish()  # all of it had come
+        elif not self._status:
+            self._fail("reset_before_headers", reason)
+        elif self._status != _OK_STATUS:
+            self.end()  # what it refused with is known, whatever is missing of its words
+        else:
+            self._fail("reset_mid_stream" if self._answer.chunk_s else "reset_before_output", reason)
+
+    def broken(self, reason: str) -> None:
+        """What came is not HTTP."""
+        self._fail("protocol_error", reason)
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more."""
+        if not self.is_over:
+            self._finish()
+
+    def _no_stream(self) -> None:
+        text = self._text.decode("utf-8", "backslashreplace")
+        body = _json(text)
+        if self._status != _OK_STATUS:
+            self._answer.fail(f"http_{self._status}", error_message(body or text))
+        elif isinstance(body, dict) and body.get("error"):
+            self._answer.fail("stream_error", error_message(body))
+        else:
+            told = self._content_type.decode("latin-1") or "nothing"
+            self._answer.fail("protocol_error", f"no stream, but {told}")
+
+    def _watch(self) -> None:
+        """Gives the answer up where a limit has passed; else looks again when the next one would."""
+        limits, now_s = self._timeouts, time.perf_counter()
+        waits = [(self._began_s + limits.total_s, "timeout", f"no complete answer within {limits.total_s:g} s")]
+        if self._answer.chunk_s:
+            told = f"no further token within {limits.idle_s:g} s"
+            waits.append((self._answer.chunk_s[-1] + limits.idle_s, "timeout_idle", told))
+        else:
+            told = f"no token within {limits.first_token_s:g} s"
+            waits.append((self._began_s + limits.first_token_s, "timeout_first_token", told))
+        until_s, kind, message = min(waits)
+        if until_s <= now_s:
+            self._fail(kind, message)
+        else:
+            # A limit of idleness is shorter than what is left until the first token; look often enough for it.
+            wait_s = min(until_s - now_s, limits.idle_s)
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._watch)
+
+    def _fail(self, kind: str, message: str) -> None:
+        if not self.is_over:
+            self._answer.fail(kind, message)
+            self._finish()
+
+    def _finish(self) -> None:
+        self.is_over = True
+        self._answer.finished_s = time.perf_counter()
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,162 @@
+"""One HTTP/1.1 connection, as close to the socket as a load generator needs: bytes out, body parts in."""
+
+import asyncio
+import time
+from typing import Protocol, cast
+
+import httptools
+
+_LONGEST_HEAD = 2**16
+_READ_BYTES = 2**18
+"""As much as is read at once: a head may have the start of its body behind it."""
+_INTERIM = range(100, 200)
+
+
+class Receiver(Protocol):
+    """What takes a response as it comes in; after end, lost or broken it hears nothing more."""
+
+    def head(self, status: int, headers: dict[bytes, bytes]) -> None:
+        """Status and headers are there; names are in lower case."""
+
+    def body(self, part: bytes, now_s: float) -> None:
+        """A part of the body, and when it was read from the network, on time.perf_counter [s]."""
+
+    def end(self) -> None:
+        """The response is complete, or its server closed the connection in good order."""
+
+    def lost(self, reason: str) -> None:
+        """The connection broke, or closed before the head was there."""
+
+    def broken(self, reason: str) -> None:
+        """What came is not HTTP."""
+
+
+class Connection(asyncio.Protocol):
+    """Carries one request at a time, and the next one when its response has ended.
+
+    A streamed answer is thousands of small reads, each a call of `data_received`; an HTTP library spends several times
+    longer on them than it takes to read and parse. The grammar is left to llhttp, the parser of Node.js.
+    """
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._receiver: Receiver | None = None
+        self._headers: dict[bytes, bytes] = {}
+        self._head_bytes = self._unparsed_bytes = 0
+        self._has_head = False
+        self._now_s = 0.0
+        self._is_open = False
+        self.idle_since_s = 0.0
+        """When the last response ended, on time.perf_counter [s]."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it may carry the next request."""
+        return self._is_open and self._receiver is None
+
+    def send(self, request: bytes, receiver: Receiver) -> None:
+        """Sends a whole request; what comes back goes to the receiver."""
+        if self._transport is None or not self._is_open:
+            receiver.lost("the connection was closed")
+            return
+        self._receiver, self._has_head, self._unparsed_bytes = receiver, False, 0
+        self._transport.write(request)
+
+    def close(self) -> None:
+        """Ends the connection at once, whatever is under way; the receiver hears nothing of it."""
+        self._receiver, self._is_open = None, False
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Called by asyncio.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is there."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._is_open = True
+        self.idle_since_s = time.perf_counter()
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes came."""
+        self._now_s = time.perf_counter()
+        if not self._has_head and self._is_head_too_long(len(data)):
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._broken("the server switched to another protocol")
+        except httptools.HttpParserError as error:
+            self._broken(str(error))
+
+    def eof_received(self) -> bool:
+        """The server sends nothing more; that ends a body whose length nothing else tells."""
+        receiver, self._receiver, self._is_open = self._receiver, None, False
+        if receiver is not None and self._has_head:
+            receiver.end()
+        elif receiver is not None:
+            receiver.lost("the server closed the connection without an answer")
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        receiver, self._receiver, self._is_open = self._receiver, None, False
+        if receiver is not None:
+            receiver.lost(_reason(exc))
+
+    # Called by the parser.
+
+    def on_message_begin(self) -> None:
+        """A response begins."""
+        if self._receiver is None:
+            self.close()  # nobody asked for it, and the next request must not take it for its own
+        self._headers, self._head_bytes = {}, 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header."""
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > _LONGEST_HEAD:
+            self._broken(f"headers of more than {_LONGEST_HEAD:,} bytes")
+        else:
+            self._headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        """The head is there."""
+        if self._receiver is not None and (status := self._parser.get_status_code()) not in _INTERIM:
+            self._has_head = True
+            self._receiver.head(status, self._headers)
+
+    def on_body(self, part: bytes) -> None:
+        """A part of the body."""
+        if self._receiver is not None:
+            self._receiver.body(part, self._now_s)
+
+    def on_message_complete(self) -> None:
+        """The response is complete."""
+        if self._receiver is not None and self._parser.get_status_code() in _INTERIM:
+            return
+        receiver, self._receiver = self._receiver, None
+        is_sent = self._transport is not None and not self._transport.get_write_buffer_size()
+        if receiver is None or not is_sent or not self._parser.should_keep_alive():
+            self.close()  # an answer that nobody asked for, or before the request was there, or the last one
+        self.idle_since_s = self._now_s
+        if receiver is not None:
+            receiver.end()
+
+    def _is_head_too_long(self, more_bytes: int) -> bool:
+        """Whether a head without an end is given up; the parser would gather it."""
+        self._unparsed_bytes += more_bytes
+        is_too_long = self._unparsed_bytes > _LONGEST_HEAD + _READ_BYTES
+        if is_too_long:
+            self._broken(f"headers of more than {_LONGEST_HEAD:,} bytes")
+        return is_too_long
+
+    def _broken(self, reason: str) -> None:
+        receiver = self._receiver
+        self.close()
+        if receiver is not None:
+            receiver.broken(reason)
+
+
+def _reason(error: Exception | None) -> str:
+    return "the connection was closed" if error is None else getattr(error, "strerror", None) or str(error)

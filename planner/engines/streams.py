@@ -1,0 +1,195 @@
+"""An event loop whose sockets are read without a detour, for clients of many slow streams."""
+
+import asyncio
+import select
+import selectors
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextvars import Context
+from typing import Any, TypeVarTuple
+
+_Args = TypeVarTuple("_Args")
+
+_READ_BYTES = 2**16
+_MOST_EVENTS = 1024
+
+IS_SUPPORTED = sys.platform == "linux"
+"""Where there is epoll."""
+
+
+class StreamSelector(selectors.BaseSelector):
+    """Reads from streams itself, at once, and tells the event loop only of everything else.
+
+    An event loop makes an object, a queue entry and a call in a context of every read. At tens of thousands of small
+    reads a second that costs more than the reading. A stream is read here, as soon as epoll names it, and the loop is
+    left asleep unless something was scheduled meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._others = selectors.EpollSelector()
+        self._epoll.register(self._others.fileno(), select.EPOLLIN)
+        self._streams: dict[int, Callable[[], object]] = {}
+        self.is_loop_due = False
+        """Something waits for the event loop's next round."""
+
+    def add_stream(self, fd: int, read: Callable[[], object]) -> None:
+        """Calls `read` whenever there is something to read."""
+        self._streams[fd] = read
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def remove_stream(self, fd: int) -> None:
+        """Calls nothing more for it; it may have been removed before."""
+        if self._streams.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """What is ready of everything else."""
+        poll, streams, others = self._epoll.poll, self._streams, self._others.fileno()
+        until_s = None if timeout is None else time.monotonic() + timeout
+        wait_s = timeout
+        self.is_loop_due = timeout is not None and timeout <= 0
+        while True:
+            events = poll(wait_s, _MOST_EVENTS)
+            is_other = False
+            for fd, _ in events:
+                if (read := streams.get(fd)) is not None:
+                    read()
+                elif fd == others:
+                    is_other = True
+            if is_other:
+                return self._others.select(0)
+            if self.is_loop_due or not events:
+                return []
+            if until_s is not None:
+                wait_s = max(0.0, until_s - time.monotonic())
+
+    # The rest of a selector is that of everything else.
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        """As selectors.BaseSelector has it."""
+        return self._others.register(fileobj, events, data)
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        """As selectors.BaseSelector has it."""
+        return self._others.unregister(fileobj)
+
+    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        """As selectors.BaseSelector has it."""
+        return self._others.modify(fileobj, events, data)
+
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
+        """As selectors.BaseSelector has it."""
+        return self._others.get_map()
+
+    def close(self) -> None:
+        """As selectors.BaseSelector has it."""
+        self._epoll.close()
+        self._others.close()
+
+
+class StreamLoop(asyncio.SelectorEventLoop):
+    """asyncio's own loop on a StreamSelector."""
+
+    def __init__(self) -> None:
+        self.streams = StreamSelector()
+        super().__init__(self.streams)
+
+    def call_soon(
+        self, callback: Callable[[*_Args], object], *args: *_Args, context: Context | None = None
+    ) -> asyncio.Handle:
+        """As asyncio has it; the selector then returns."""
+        self.streams.is_loop_due = True
+        return super().call_soon(callback, *args, context=context)
+
+
+class StreamTransport(asyncio.Transport):
+    """A connected socket that the selector reads, for one protocol."""
+
+    def __init__(self, loop: StreamLoop, connected: socket.socket, protocol: asyncio.Protocol) -> None:
+        super().__init__({"socket": connected})
+        self._loop = loop
+        self._socket = connected
+        self._fd = connected.fileno()
+        self._protocol = protocol
+        # An answer is one small segment after the other; acknowledging each at once costs as much as reading it.
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+        self._unsent = bytearray()
+        self._sending: asyncio.Task[None] | None = None
+        protocol.connection_made(self)
+        loop.streams.add_stream(self._fd, self._read)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Sends at once what the system takes, the rest as it takes it."""
+        if self._unsent or self._fd < 0:
+            self._unsent += data
+            return
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._loop.call_soon(self._lose_what_is_unread, error)
+            return
+        if sent < len(data):
+            self._unsent += data[sent:]
+            self._sending = self._loop.create_task(self._send_rest())
+
+    def abort(self) -> None:
+        """Closes at once."""
+        if self._fd >= 0:
+            self._loop.streams.remove_stream(self._fd)
+            self._fd = -1
+            if self._sending is not None:
+                self._sending.cancel()
+            self._socket.close()
+
+    def close(self) -> None:
+        """Closes at once."""
+        self.abort()
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that the system has not taken yet."""
+        return len(self._unsent)
+
+    def is_closing(self) -> bool:
+        """Whether it is closed."""
+        return self._fd < 0
+
+    async def _send_rest(self) -> None:
+        try:
+            while self._unsent:
+                part = bytes(self._unsent)
+                await self._loop.sock_sendall(self._socket, part)
+                del self._unsent[: len(part)]
+        except OSError as error:
+            self._lose_what_is_unread(error)
+
+    def _lose_what_is_unread(self, error: OSError) -> None:
+        """Nothing more can be sent; an answer may have come all the same, from a server that had read enough."""
+        while self._fd >= 0 and self._read():
+            pass
+        self._lose(error)
+
+    def _read(self) -> bool:
+        """Whether there was something to read."""
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            self._lose(error)
+            return False
+        if data:
+            self._protocol.data_received(data)
+            return True
+        self._protocol.eof_received()
+        self._lose(None)
+        return False
+
+    def _lose(self, error: OSError | None) -> None:
+        if self._fd >= 0:
+            self.abort()
+            self._protocol.connection_lost(error)
