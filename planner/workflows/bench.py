@@ -23,6 +23,7 @@ from planner.loadtest.summary import Offered, load_point, squared_cv_of
 from planner.schema.benchmark import LoadPoint, Run
 from planner.store.runs import RunDirectory
 from planner.store.schedules import write_schedule
+from planner.workflows.arrival_options import has_own_length, is_ramp
 from planner.workflows.bench_options import BenchOptions, BenchPlan, read_options
 from planner.workflows.bench_points import Trace, part_of, schedules
 from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
@@ -144,7 +145,9 @@ async def _measure(
                 seed = (options.seed, salt, len(book.points))
                 load = LoadSpec(target, plan.endpoint, client.timeouts, found.model, calibration, seed)
                 outcome = await _point(plan, schedule, load, book, interruption, show)
-                squared_cv = squared_cv_of(plan.arrival, options.burstiness or 1.0)
+                # Of a rate that changes nobody knows the gaps' distribution in closed form.
+                is_kept = not (is_ramp(options.rate) or has_own_length(options.rate))
+                squared_cv = squared_cv_of(plan.arrival, options.burstiness or 1.0) if is_kept else None
                 offered = Offered(schedule.offered_requests_per_s, schedule.concurrency, squared_cv)
                 point = load_point(offered, outcome, plan.slo, [*notes, *told])
                 book.add(point, is_cut=outcome.is_interrupted or outcome.is_storm)
