@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import CANNOT_BE_TRUSTED, INTERRUPTED, Json, Quiet
+from planner.cli.options import CANNOT_BE_TRUSTED, INTERRUPTED, Json, Quiet, given_options
 
 Text = str | None
 
 
 def bench(
+    ctx: typer.Context,
     vllm_args: Annotated[
         list[str] | None,
         typer.Argument(metavar="[-- VLLM ARGS]", help="With --serve: what vLLM is started with.", show_default=False),
@@ -95,6 +96,14 @@ def bench(
         Path | None, typer.Option("-o", "--out", help="Run directory [default: bench-MODEL-DATE-TIME].")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of arrivals, lengths and prompts.", min=0)] = 0,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            metavar="DIR",
+            help="Go on with a run that was interrupted or killed; alone, or with a new --url and --header.",
+        ),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -114,6 +123,7 @@ def bench(
     from planner.workflows.bench import bench as run_bench
     from planner.workflows.bench_options import BenchOptions
     from planner.workflows.bench_run import bench_json
+    from planner.workflows.resume import refuse_beside_resume, told_of_cuts
 
     options = BenchOptions(
         url=url,
@@ -143,7 +153,10 @@ def bench(
         max_error_fraction=max_error_fraction,
         out=out,
         seed=seed,
+        resume=resume,
     )
+    if resume is not None:
+        refuse_beside_resume(given_options(ctx))
     with status(quiet) as show:
         result = run_bench(
             options,
@@ -151,12 +164,19 @@ def bench(
             lambda label, now: show(progress_text(label, now)),
             lambda waited_s: show(f"vLLM is starting: {waited_s:.0f} s"),
         )
-    typer.echo(bench_json(result.points, result.directory, sweep) if json else load_table(result.points), nl=False)
+    typer.echo(
+        bench_json(result.points, result.directory, sweep or result.is_sweep) if json else load_table(result.points),
+        nl=False,
+    )
     for warning in result.warnings:
         tell(f"warning: {warning}")
     for doubt in result.doubts:
         tell(f"not to be trusted: {doubt}")
-    if not quiet:
+    if (sent := told_of_cuts(result.run)) is not None:
+        tell(sent)
+    if result.is_old:
+        tell(f"{shown_path(result.directory)}: nothing to do, every load is measured")
+    elif not quiet:
         tell(f"wrote {shown_path(result.directory)}")
     if result.is_interrupted:
         raise typer.Exit(INTERRUPTED)

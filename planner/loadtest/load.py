@@ -1,7 +1,11 @@
 """Requests as the driver sends them: a prompt of the length asked, through the streaming client."""
 
+from collections.abc import Callable, Coroutine
+from typing import Any
+
 from planner.engines.answers import Answer, is_same_model
 from planner.engines.openai_http import OpenAIClient
+from planner.loadtest.driver import Load
 from planner.loadtest.prompts import Calibration, Prompts
 
 
@@ -31,3 +35,18 @@ class PromptLoad:
             if answer.model is not None:
                 is_same = is_same_model(self._model, answer.model)
                 answer.model = None if is_same else self._client.target.shown(answer.model)
+
+
+class CountedLoad:
+    """A load that tells of each request before it is sent, so that none is forgotten whatever becomes of us."""
+
+    def __init__(self, load: Load, count_sent: Callable[[], None]) -> None:
+        self._count_sent = count_sent
+        self._load = load
+        self.prepare = load.prepare
+        self.connect = load.connect
+
+    def ask(self, body: bytes, answer: Answer) -> Coroutine[Any, Any, None]:
+        """Sends a body; no coroutine of its own, which every chunk of the answer would have to come through."""
+        self._count_sent()
+        return self._load.ask(body, answer)

@@ -31,11 +31,13 @@ class Calibration:
         tokens_per_word: on average over WORDS [tokens].
         fixed_tokens: of the chat template and the start of the text [tokens].
         warning: where this could not be found out; empty otherwise.
+        requests_sent: how many requests for answers it took [requests].
     """
 
     tokens_per_word: float = 1.0
     fixed_tokens: float = 0.0
     warning: str = ""
+    requests_sent: int = 0
 
     def words(self, tokens: int) -> int:
         """How many words come nearest to a number of tokens, at least one.
@@ -85,16 +87,20 @@ class Prompts:
 async def calibrate(client: OpenAIClient, model: str) -> Calibration:
     """Finds out how many tokens a word is: by the server's `/tokenize`, or by the usage of two short requests."""
     counts: list[int] = []
+    sent = 0
     for count in (_tokenized, _used):
+        sent = len(_PROBES) if count is _used else 0
         counts = [tokens for times in _PROBES if (tokens := await count(client, model, " ".join(WORDS * times)))]
         if len(counts) == len(_PROBES):
             break
     else:
-        return Calibration(warning="the server counts no prompt tokens: prompts have as many words as tokens asked")
+        told = "the server counts no prompt tokens: prompts have as many words as tokens asked"
+        return Calibration(warning=told, requests_sent=sent)
     per_word = (counts[1] - counts[0]) / len(WORDS)
     if not 0.2 <= per_word <= 20:
-        return Calibration(warning=f"the server counts {per_word:.3g} tokens per word, which cannot be: taken as 1")
-    return Calibration(per_word, max(0.0, counts[0] - per_word * len(WORDS)))
+        told = f"the server counts {per_word:.3g} tokens per word, which cannot be: taken as 1"
+        return Calibration(warning=told, requests_sent=sent)
+    return Calibration(per_word, max(0.0, counts[0] - per_word * len(WORDS)), requests_sent=sent)
 
 
 async def _tokenized(client: OpenAIClient, model: str, text: str) -> int | None:

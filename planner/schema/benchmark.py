@@ -221,6 +221,32 @@ class RunPoint(FileModel):
     requests_file: Name
     """JSON lines, one per request; relative to the run directory."""
     metrics: LoadPoint
+    key: str | None = None
+    """Hash of what was asked of whom: the same key is the same point. Null in runs from before keys were kept."""
+    requests_sent: Count | None = None
+    """With those of the warm-up; null likewise."""
+    is_cut: bool = False
+    """Whether it was ended by an interruption or by a storm of failures: measured again where the run goes on."""
+
+
+class CutPoint(FileModel):
+    """What was sent for a load point that was cut off, and then measured again; it is in no figure."""
+
+    requests_file: Name
+    """The answers that there were, as in RunPoint."""
+    requests_sent: Count
+    """Answered or not; where the process was killed, at most so many."""
+
+
+class PromptCalibration(FileModel):
+    """How many tokens prompts have on the server, as was found out before the first load point."""
+
+    tokens_per_word: Positive
+    fixed_tokens: NonNegative
+    warning: str = ""
+    """Where it could not be found out."""
+    requests_sent: Count = 0
+    """Short requests for it, where the server has no better way to count."""
 
 
 class Run(FileModel):
@@ -241,6 +267,17 @@ class Run(FileModel):
     slo: Slo = Slo()
     points: list[RunPoint] = []
     warnings: list[str] = []
+    command: dict[str, Any] | None = None
+    """The options as given, to go on with the run; of secrets only the names of the variables that hold them."""
+    calibration: PromptCalibration | None = None
+    key_under_way: str | None = None
+    """Of the load point that is being measured, or was when the run was cut off; null between points."""
+    cut_points: list[CutPoint] = []
+    """Load points that were cut off and measured again."""
+    resumed_at: list[str] = []
+    """ISO 8601, with zone: when the run was gone on with."""
+    requests_sent_in_all: Count | None = None
+    """Requests for answers: of load points with their warm-ups, of points that were cut off, and for calibration."""
 
 
 class RequestRecord(FileModel):

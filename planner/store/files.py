@@ -63,6 +63,16 @@ def shown_path(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def sync_folder(path: Path) -> None:
+    """Has the names in a folder reach the disk, where the system can do that: a file that has no name is lost."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def _replace(target: Path, text: str) -> None:
     temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}.part")
     try:
@@ -73,6 +83,7 @@ def _replace(target: Path, text: str) -> None:
         if target.exists():
             temporary.chmod(target.stat().st_mode & 0o7777)
         temporary.replace(target)
+        sync_folder(target.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -12,8 +12,10 @@ from pydantic import ValidationError
 
 from planner.errors import EnvironmentLackingError, InputFileError, Problem, UsageError
 from planner.schema.benchmark import RequestRecord, Run
+from planner.store.cuts import answers_in, claim, is_claimed, requests_file, sent_file
 from planner.store.documents import load_document, read_bytes
-from planner.store.files import shown_path, write_text
+from planner.store.files import shown_path, sync_folder, write_text
+from planner.store.syncing import Syncer
 from planner.store.validate import read_model
 
 RUN_FILE = "run.json"
@@ -22,16 +24,17 @@ _MOST_TOLD = 20
 
 
 class RunDirectory:
-    """A new run on disk: each point's requests as they finish, and `run.json` as often as it changes.
+    """A run on disk: each point's requests as they finish, and `run.json` as often as it changes.
 
     Raises:
-        UsageError: something is there already.
+        UsageError: something is there already, and the run is a new one.
         EnvironmentLackingError: it cannot be made.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, is_new: bool = True) -> None:
         self.path = path
-        refuse_to_mix(path)
+        if is_new:
+            refuse_to_mix(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -50,6 +53,19 @@ class RunDirectory:
         """A new file of requests, to be used in a `with`."""
         return RequestsFile(self.path / name)
 
+    def free_path(self, name: str) -> Path:
+        """For a file that may be there from an earlier part of the run: the name, or one with a number.
+
+        Example:
+            >>> RunDirectory(getfixture("tmp_path")).free_path("vllm.log").name
+            'vllm.log'
+        """
+        path, times = self.path / name, 1
+        while path.exists():
+            times += 1
+            path = self.path / f"{Path(name).stem}-{times}{Path(name).suffix}"
+        return path
+
 
 def refuse_to_mix(path: Path) -> None:
     """Raises where a new run would be written among other files, or over another run.
@@ -67,21 +83,37 @@ def refuse_to_mix(path: Path) -> None:
 
 
 class RequestsFile(AbstractContextManager["RequestsFile"]):
-    """Appends records, each handed to the system at once, so that whoever ends us ends none of them."""
+    """Appends records, each handed to the system at once, so that whoever ends us ends none of them.
+
+    Only a power cut can cost any, at most those of the last second. While the file is open nobody else can claim it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.sent = 0
+        """Requests that were sent, answered or not."""
 
     def __enter__(self) -> Self:
         with _told(self._path):
             self._file = self._path.open("x", encoding="utf-8", newline="\n")
+            claim(self._file.fileno())
+            # Unbuffered: a number that is to outlive the process, however that ends, must not wait in its memory.
+            self._sent_file = sent_file(self._path).open("wb", buffering=0)
+            sync_folder(self._path.parent)
+            self._syncer = Syncer(self._file.fileno())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with _told(self._path):
-            self._file.close()
+            self._sent_file.close()
+            try:
+                self._syncer.close()
+            finally:
+                self._file.close()
+            if kind is None:  # or else some were sent that are in no line
+                sent_file(self._path).unlink(missing_ok=True)
 
     def append(self, record: RequestRecord) -> None:
         """Adds a line.
@@ -92,6 +124,18 @@ class RequestsFile(AbstractContextManager["RequestsFile"]):
         with _told(self._path):
             self._file.write(record.model_dump_json() + "\n")
             self._file.flush()
+            self._syncer.wrote()
+
+    def count_sent(self) -> None:
+        """A request is being sent.
+
+        Raises:
+            EnvironmentLackingError: the disk is full, say.
+        """
+        self.sent += 1
+        with _told(self._path):
+            self._sent_file.seek(0)
+            self._sent_file.write(b"%d\n" % self.sent)
 
 
 @contextmanager
@@ -120,7 +164,8 @@ class LoadedRun:
 def read_run(path: Path) -> LoadedRun:
     """Reads a run directory.
 
-    A last line that was cut off, as when the machine went down, is passed over.
+    A last line that was cut off, as when the machine went down, is passed over; and so is a load point that was not
+    measured to its end.
 
     Raises:
         InputFileError: every mistake, with file and line.
@@ -129,7 +174,7 @@ def read_run(path: Path) -> LoadedRun:
         raise InputFileError([Problem(shown_path(path), 0, 0, "", "is a file; needed: the directory of a run")])
     run = read_model(load_document(path / RUN_FILE), Run, "run")
     problems: list[Problem] = []
-    notes: list[str] = []
+    notes: list[str] = list(_under_way(path, run))
     points = []
     for number, point in enumerate(run.points):
         if Path(point.requests_file).name != point.requests_file:
@@ -143,6 +188,20 @@ def read_run(path: Path) -> LoadedRun:
     if problems:
         raise InputFileError(problems)
     return LoadedRun(run, tuple(points), tuple(notes))
+
+
+def _under_way(path: Path, run: Run) -> Iterator[str]:
+    """What there is of a load point that `run.json` does not know, since whoever measured it was killed."""
+    answers = path / requests_file(len(run.points))
+    if run.status != "running":
+        return
+    if is_claimed(answers):
+        yield f"{shown_path(path)}: is still being measured"
+        return
+    more = f"; go on with planner bench --resume {shown_path(path)}"
+    yield f"{shown_path(path)}: was cut off after {len(run.points)} load points{more}"
+    if answers.exists():
+        yield f"{shown_path(answers)}: {answers_in(answers):,} requests of the load point then under way, in no figure"
 
 
 def _records(path: Path, notes: list[str]) -> list[RequestRecord]:

@@ -13,7 +13,7 @@ from planner.engines.loop import client_loop
 from planner.engines.openai_http import OpenAIClient
 from planner.engines.target import Target, target_of
 from planner.loadtest.driver import Driver, Load
-from planner.loadtest.load import PromptLoad
+from planner.loadtest.load import CountedLoad, PromptLoad
 from planner.loadtest.progress import Progress
 from planner.loadtest.prompts import calibrate
 from planner.loadtest.sample import Outcome
@@ -26,6 +26,7 @@ from planner.workflows.bench_options import BenchOptions, BenchPlan, read_option
 from planner.workflows.bench_points import Trace, part_of, schedules
 from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
 from planner.workflows.interruption import Interruption, interruptible
+from planner.workflows.resume import EarlierRun, earlier_run
 from planner.workflows.workload import read_trace
 
 Show = Callable[[str, Progress], None]
@@ -44,6 +45,7 @@ class BenchResult:
         points: its load points.
         warnings: what must be known of them, each with its load.
         doubts: why they must not be trusted, likewise; empty where they may.
+        is_old: nothing was measured, since the run to go on with was complete.
     """
 
     run: Run
@@ -51,11 +53,17 @@ class BenchResult:
     points: tuple[LoadPoint, ...]
     warnings: tuple[str, ...]
     doubts: tuple[str, ...]
+    is_old: bool = False
 
     @property
     def is_interrupted(self) -> bool:
         """Somebody stopped it."""
         return self.run.status == "interrupted"
+
+    @property
+    def is_sweep(self) -> bool:
+        """A ladder of loads was asked for."""
+        return bool((self.run.command or {}).get("sweep"))
 
 
 def bench(
@@ -67,7 +75,7 @@ def bench(
     """Load-tests a server, one that is there or one that it starts.
 
     Args:
-        options: of the command.
+        options: of the command; with `resume`, those of the run to go on with take their place.
         environment: where the values of headers are.
         show: told the load and where it stands, several times a second.
         on_wait: told for how long a server has been starting [s].
@@ -78,19 +86,24 @@ def bench(
         EnvironmentLackingError: the server cannot be reached or started, or the disk is full.
         KeyboardInterrupt: before anything was measured.
     """
+    earlier = None if options.resume is None else earlier_run(options)
+    if earlier is not None:
+        options = earlier.options
+        if earlier.is_complete:
+            return _result(earlier.run, earlier.folder, options.max_error_fraction, is_old=True)
     plan = read_options(options, environment)
     trace = (
         None if options.trace is None else part_of(read_trace(options.trace, options.trace_speed or 1.0), plan.extent)
     )
     if plan.target is not None:
-        return _run(_measure(plan, plan.target, trace, show))
+        return _run(_measure(plan, plan.target, trace, show, earlier=earlier))
     from planner.engines.vllm import find_vllm, serve  # noqa: PLC0415 - only where a server is started
 
     find_vllm()  # before there is a folder for its log
     model = options.serve or ""
-    directory = RunDirectory(options.out or default_directory(model))
-    with serve(model, options.vllm_args, directory.path / "vllm.log", on_wait, _START_UP_LIMIT_S) as started:
-        return _run(_measure(plan, target_of(started.url, {}, {}), trace, show, directory, started))
+    directory = RunDirectory(options.out or default_directory(model)) if earlier is None else earlier.directory()
+    with serve(model, options.vllm_args, directory.free_path("vllm.log"), on_wait, _START_UP_LIMIT_S) as started:
+        return _run(_measure(plan, target_of(started.url, {}, {}), trace, show, directory, started, earlier))
 
 
 def _run(work: Coroutine[Any, Any, BenchResult]) -> BenchResult:
@@ -109,36 +122,46 @@ async def _measure(
     show: Show,
     directory: RunDirectory | None = None,
     started: Started | None = None,
+    earlier: EarlierRun | None = None,
 ) -> BenchResult:
     options = plan.options
     async with OpenAIClient(target, plan.endpoint, Timeouts(options.timeout_s)) as client:
         with interruptible() as interruption:
             found = await discover(client, options.model or (started.model if started is not None else None))
-            calibration = await calibrate(client, found.model)
+            calibration = (earlier and earlier.calibration) or await calibrate(client, found.model)
             server = server_of(plan, target.root, found, started)
-            directory = directory or RunDirectory(options.out or default_directory(found.model))
+            if earlier is not None:
+                book = earlier.book(found, server)
+            else:
+                directory = directory or RunDirectory(options.out or default_directory(found.model))
+                book = RunBook(directory, new_run(plan, found, server, directory.path.name, calibration))
             notes = [calibration.warning] if calibration.warning else []
-            book = RunBook(directory, new_run(plan, found, server, directory.path.name, notes))
-            salt = time.time_ns()  # the prompts of the last run would meet a prefix cache that knows them
+            # A prefix cache knows the prompts of the last run, and of a point that was cut off and is sent again.
+            salt = time.time_ns()
             is_storm = False
-            for schedule, told in schedules(plan, trace, server.limits.max_model_len, book.points):
+            for schedule, told in book.to_come(schedules(plan, trace, server.limits.max_model_len, book.points)):
                 load = PromptLoad(client, found.model, calibration, (options.seed, salt, len(book.points)))
                 outcome = await _point(plan, schedule, load, book, interruption, show)
                 squared_cv = squared_cv_of(plan.arrival, options.burstiness or 1.0)
                 offered = Offered(schedule.offered_requests_per_s, schedule.concurrency, squared_cv)
-                book.add(load_point(offered, outcome, plan.slo, [*notes, *told]))
+                point = load_point(offered, outcome, plan.slo, [*notes, *told])
+                book.add(point, is_cut=outcome.is_interrupted or outcome.is_storm)
                 is_storm = outcome.is_storm
                 if is_storm or interruption.is_asked:
                     break
             book.close("interrupted" if interruption.is_asked else "failed" if is_storm else "complete")
+    return _result(book.run, book.directory.path, options.max_error_fraction)
+
+
+def _result(run: Run, directory: Path, max_error_fraction: float, is_old: bool = False) -> BenchResult:
+    points = tuple(point.metrics for point in run.points)
     return BenchResult(
-        run=book.run,
-        directory=directory.path,
-        points=tuple(book.points),
-        warnings=tuple(f"{_label(point)}: {told}" for point in book.points for told in point.warnings),
-        doubts=tuple(
-            f"{_label(point)}: {why}" for point in book.points for why in _doubts(point, options.max_error_fraction)
-        ),
+        run=run,
+        directory=directory,
+        points=points,
+        warnings=tuple(f"{_label(point)}: {told}" for point in points for told in point.warnings),
+        doubts=tuple(f"{_label(point)}: {why}" for point in points for why in _doubts(point, max_error_fraction)),
+        is_old=is_old,
     )
 
 
@@ -147,10 +170,10 @@ async def _point(
 ) -> Outcome:
     if (saved := schedule.saved) is not None:
         write_schedule(book.schedule_path, saved)
-    with book.directory.requests(book.next_file) as file:
+    with book.requests() as file:
         driver = Driver(
             schedule,
-            load,
+            CountedLoad(load, file.count_sent),
             on_record=file.append,
             on_progress=lambda progress: show(schedule.label, progress),
             stops_at_storm=plan.options.max_error_fraction < 1,

@@ -44,7 +44,10 @@ _MOST_POINTS, _MOST_USERS = 100, 100_000
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What the command line says; None where an option is not given."""
+    """What the command line says; None where an option is not given.
+
+    With `resume`, the folder of a run to go on with, only url and headers are looked at.
+    """
 
     url: str | None = None
     serve: str | None = None
@@ -73,6 +76,7 @@ class BenchOptions:
     max_error_fraction: float = 0.05
     out: Path | None = None
     seed: int = 0
+    resume: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,9 @@ def _unlimited(plan: BenchPlan, trace: Trace | None, done: Sequence[LoadPoint]) 
     number = 0
     for number, users in enumerate(plan.users, start=1):
         yield closed_loop(users, lengths, plan.extent, (seed, number - 1), plan.think)
-    rates = map(Rate.constant, open_loop_rates(done)) if plan.is_default_ladder else plan.rates
+    # Of the closed loops only: where a run goes on, some of the open ones may be done already.
+    closed = [point for point in done if point.concurrency is not None]
+    rates = map(Rate.constant, open_loop_rates(closed)) if plan.is_default_ladder else plan.rates
     for rate in rates:
         yield open_loop(plan.stream, rate, lengths, plan.extent, (seed, number))
         number += 1

@@ -4,18 +4,35 @@ import json
 import os
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, Protocol
 
 from planner.engines.discovery import Discovered
-from planner.schema.benchmark import Client, KnownLimits, LoadPoint, Run, RunPoint, Server, Workload, definitions
+from planner.errors import UsageError
+from planner.loadtest.prompts import Calibration
+from planner.loadtest.schedule import Schedule
+from planner.schema.benchmark import (
+    Client,
+    KnownLimits,
+    LoadPoint,
+    PromptCalibration,
+    Run,
+    RunPoint,
+    Server,
+    Workload,
+    definitions,
+)
 from planner.schema.profile import Accelerator, Model
+from planner.store.cuts import requests_file, schedule_file
 from planner.store.files import shown_path
-from planner.store.runs import RunDirectory
+from planner.store.runs import RequestsFile, RunDirectory
 from planner.workflows.bench_options import DEFAULT_INPUT, DEFAULT_OUTPUT, BenchPlan
+from planner.workflows.command import command_of
+from planner.workflows.point_key import point_key
 
 _LONGEST_SLUG = 60
 
@@ -65,37 +82,77 @@ class Started(Protocol):
 
 
 class RunBook:
-    """A run directory whose `run.json` is whole and up to date after every point."""
+    """A run directory whose `run.json` is whole and up to date before and after every point."""
 
     def __init__(self, directory: RunDirectory, run: Run) -> None:
+        """Begins with the points that the run has, and writes it down."""
         self.directory = directory
         self.run = run
-        self.points: list[LoadPoint] = []
-        directory.write(run)
+        self.points = [point.metrics for point in run.points]
+        self._file: RequestsFile | None = None
+        self._update()
 
     @property
     def next_file(self) -> str:
         """For the requests of the next point."""
-        return f"requests-{len(self.points):03}.jsonl"
+        return requests_file(len(self.points))
 
     @property
     def schedule_path(self) -> Path:
         """Where the schedule of the next point is kept."""
-        return self.directory.path / f"schedule-{len(self.points):03}.csv"
+        return self.directory.path / schedule_file(len(self.points))
 
-    def add(self, point: LoadPoint) -> None:
-        """Adds the point whose requests are in `next_file`."""
-        entry = RunPoint(requests_file=self.next_file, metrics=point)
+    def to_come(self, schedules: Iterable[tuple[Schedule, list[str]]]) -> Iterator[tuple[Schedule, list[str]]]:
+        """Those that are not measured yet, of all the points of the run; each is under way when it is handed out.
+
+        Raises:
+            UsageError: a point that is done, or was cut off, is not the one that is asked for in its place.
+        """
+        done, asked = tuple(self.run.points), self.run.workload
+        for number, (schedule, told) in enumerate(schedules):
+            key = point_key(self.run.server.model.id, asked.endpoint, (asked.seed, number), schedule)
+            before = done[number].key if number < len(done) else self.run.key_under_way
+            if before not in (None, key) or (before is None and number < len(done)):
+                file = shown_path(self.directory.path / requests_file(number))
+                raise UsageError(
+                    f"--resume: {schedule.label} is not what was sent in {file}: the trace, or how this version draws "
+                    "what it sends, is another; measure anew, with another --out"
+                )
+            if number >= len(done):
+                self._update(key_under_way=key)
+                yield schedule, told
+
+    def requests(self) -> RequestsFile:
+        """The file for the requests of the next point, to be used in a `with`."""
+        self._file = self.directory.requests(self.next_file)
+        return self._file
+
+    def add(self, point: LoadPoint, is_cut: bool = False) -> None:
+        """Adds the point whose requests are in `next_file`; is_cut where it is not what was asked for."""
+        entry = RunPoint(
+            requests_file=self.next_file,
+            metrics=point,
+            key=self.run.key_under_way,
+            requests_sent=self._file.sent if self._file is not None else None,
+            is_cut=is_cut,
+        )
         self.points.append(point)
-        self._update(points=[*self.run.points, entry])
+        self._update(points=[*self.run.points, entry], key_under_way=None)
 
     def close(self, status: Literal["complete", "interrupted", "failed"]) -> None:
         """Says how it ended."""
         self._update(status=status)
 
     def _update(self, **changes: object) -> None:
-        self.run = self.run.model_copy(update=changes)
+        run = self.run.model_copy(update=changes)
+        self.run = run.model_copy(update={"requests_sent_in_all": _sent_in_all(run)})
         self.directory.write(self.run)
+
+
+def _sent_in_all(run: Run) -> int:
+    calibrating = run.calibration.requests_sent if run.calibration is not None else 0
+    measured = sum(point.requests_sent or 0 for point in run.points)
+    return calibrating + measured + sum(point.requests_sent for point in run.cut_points)
 
 
 def default_directory(model: str) -> Path:
@@ -104,7 +161,7 @@ def default_directory(model: str) -> Path:
     return Path(f"bench-{slug}-{datetime.now(UTC).astimezone():%Y%m%d-%H%M%S}")
 
 
-def new_run(plan: BenchPlan, found: Discovered, server: Server, name: str, warnings: list[str]) -> Run:
+def new_run(plan: BenchPlan, found: Discovered, server: Server, name: str, calibration: Calibration) -> Run:
     """A run without points."""
     options = plan.options
     is_trace = plan.arrival == "trace"
@@ -116,12 +173,7 @@ def new_run(plan: BenchPlan, found: Discovered, server: Server, name: str, warni
         definitions=definitions(),
         status="running",
         server=server,
-        client=Client(
-            planner_version=version("host-or-api"),
-            python_version=platform.python_version(),
-            platform=f"{platform.system()} {platform.release()} {platform.machine()}",
-            cpu_count=os.cpu_count() or 1,
-        ),
+        client=this_client(),
         workload=Workload(
             endpoint=plan.endpoint,
             input_tokens="trace" if is_trace else options.input_tokens or DEFAULT_INPUT,
@@ -138,7 +190,19 @@ def new_run(plan: BenchPlan, found: Discovered, server: Server, name: str, warni
             warmup_s=options.warmup_s,
         ),
         slo=plan.slo,
-        warnings=warnings,
+        warnings=[calibration.warning] if calibration.warning else [],
+        command=command_of(plan),
+        calibration=PromptCalibration(**asdict(calibration)),
+    )
+
+
+def this_client() -> Client:
+    """The machine and software that measure now."""
+    return Client(
+        planner_version=version("host-or-api"),
+        python_version=platform.python_version(),
+        platform=f"{platform.system()} {platform.release()} {platform.machine()}",
+        cpu_count=os.cpu_count() or 1,
     )
 
 

@@ -80,6 +80,9 @@ def _of_run(path: Path) -> list[Measurement]:
     folder = path if path.is_dir() else path.parent
     loaded = read_run(folder)
     run, digest = loaded.run, sha256_of(folder / RUN_FILE)
+    if not run.points:
+        told = "; ".join(["holds no load point that was measured to its end", *loaded.notes])
+        raise InputFileError([Problem(shown_path(folder / RUN_FILE), 0, 0, "points", told)])
     return [
         Measurement(
             run=run.name,

@@ -106,15 +106,17 @@ def test_nothing_is_overwritten_or_mixed(run: Path, tmp_path: Path) -> None:
     assert (run / "run.json").read_bytes() == before
 
 
-def test_disk_that_is_full_is_told() -> None:
+def test_disk_that_is_full_is_told(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     from planner.store.runs import RequestsFile
 
     class Full(RequestsFile):
         def __enter__(self) -> "Full":
+            super().__enter__()
+            self._file.close()
             self._file = Path("/dev/full").open("w", encoding="utf-8")
             return self
 
-    with pytest.raises(EnvironmentLackingError, match="cannot be written: No space left"), Full(Path("r")) as file:
+    with pytest.raises(EnvironmentLackingError, match="cannot be written: No space left"), Full(tmp_path / "r") as file:
         file.append(a_record(0))

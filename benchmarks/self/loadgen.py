@@ -1,0 +1,128 @@
+"""How fast, true, small and light the load generator is, against its limits and its peers.
+
+    python benchmarks/self/loadgen.py                       # speed, full, truth, tiny, memory: two minutes
+    python benchmarks/self/loadgen.py --only speed --peers --servebench VENV --vllm VENV --model DIR
+    python benchmarks/self/loadgen.py --only real --vllm VENV --model DIR
+
+Clients are measured in turn, each against a server of its own (truth_server.c), which has one core, of real-time
+priority where that is permitted; the clients share another. questions.py defines the figures. Needs Linux and a C
+compiler.
+"""
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from clients import PLANNER, Client, bare, ours, servebench, vllm
+from questions import OURS_ONLY, QUESTIONS, Bench, ClientFailedError, Question
+from real import real
+from tables import Figures, missed, table
+from truth import build
+
+BY_DEFAULT = ("speed", "full", "truth", "tiny", "memory")
+
+
+def main() -> None:
+    """Prints a table per question."""
+    options = _options()
+    asked = [*(options.only or BY_DEFAULT), *(["million"] if options.million else [])]
+    clients = [ours(), *_peers(options)]
+    _say(f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(build(Path(folder)), Path(folder) / "runs")
+        bench.folder.mkdir()
+        for name in asked:
+            if name == "real":
+                _say(real(options.vllm, options.model, options.rounds, bench.folder))
+                continue
+            measured = clients[:1] if name in OURS_ONLY else clients
+            _say(_answered(QUESTIONS[name], bench, measured, options.rounds))
+    if not all(bench.started):
+        _say("The server had no real-time priority: others may have delayed it.")
+
+
+def _answered(question: Question, bench: Bench, clients: list[Client], rounds: int) -> str:
+    """The table of a question."""
+    figures: dict[str, list[Figures]] = {client.name: [] for client in clients}
+    notes = []
+    for _ in range(rounds):
+        for client in clients:
+            try:
+                figures[client.name].append(question.answer(bench, client))
+            except ClientFailedError as error:
+                notes.append(str(error))
+    lacking = missed(question.rows, figures[PLANNER])
+    if figures[PLANNER] and any(row.limit is not None for row in question.rows):
+        notes.append(f"Limits missed: {', '.join(lacking)}." if lacking else "All limits are kept.")
+    of = f"; medians of {rounds} rounds" if rounds > 1 else ""
+    return "\n\n".join([f"## {question.title}{of}", table(question.rows, figures, PLANNER), *notes])
+
+
+def _peers(options: argparse.Namespace) -> list[Client]:
+    """The other clients that are there; a line for each that is not."""
+    if not options.peers:
+        return []
+    peers = [bare()]
+    if options.vllm and options.model:
+        peers.append(vllm(options.vllm, options.model))
+    else:
+        _say("vllm bench serve is left out: --vllm names its environment, --model a folder with a tokenizer.")
+    if options.servebench:
+        peers.append(servebench(options.servebench))
+    else:
+        _say("servebench is left out: --servebench names its environment (pip install servebench==1.1.3).")
+    return peers
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    choices = [*(name for name in QUESTIONS if name != "million"), "real"]
+    parser.add_argument("--only", action="append", choices=choices, help="a question; may be given again")
+    parser.add_argument("--peers", action="store_true", help="measure other clients in turn with ours")
+    parser.add_argument("--million", action="store_true", help="also a million requests: a quarter of an hour or more")
+    parser.add_argument("--rounds", type=int, default=1, help="medians over so many [default: 1; real: at least 3]")
+    parser.add_argument("--vllm", type=_program("vllm"), metavar="PATH", help="environment or program")
+    parser.add_argument("--servebench", type=_program("servebench"), metavar="PATH", help="environment or program")
+    parser.add_argument(
+        "--model", type=lambda text: Path(text).absolute(), metavar="DIR", help="a model on disk, for vllm"
+    )
+    options = parser.parse_args()
+    if not sys.platform.startswith("linux"):
+        parser.error("needs Linux: epoll, and one clock for C and Python")
+    if options.rounds < 1:
+        parser.error("--rounds: at least 1")
+    if "real" in (options.only or ()) and not (options.vllm and options.model):
+        parser.error("--only real: needs --vllm PATH and --model DIR")
+    return options
+
+
+def _program(name: str) -> Callable[[str], Path]:
+    """What reads an option that names an environment or the program in it."""
+
+    def found(text: str) -> Path:
+        path = Path(text).absolute()
+        path = path / "bin" / name if path.is_dir() else path
+        if not os.access(path, os.X_OK):
+            raise argparse.ArgumentTypeError(f"{path} is no program")
+        return path
+
+    return found
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
