@@ -1,5 +1,6 @@
 """What a streamed answer says, chunk by chunk; knows the format, not the network."""
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -103,7 +104,7 @@ class AnswerReader:
             self.is_whole = True
             return True
         try:
-            chunk = msgspec.json.decode(payload)
+            chunk = _decode(payload)
         except _UNREADABLE:
             self._answer.fail("protocol_error", f"no JSON: {payload[:500].decode('utf-8', 'backslashreplace')}")
             return False
@@ -174,6 +175,13 @@ def is_same_model(asked: str, answered: str) -> bool:
         (True, True, False)
     """
     return answered == asked or (answered.startswith(asked) and bool(_DATE.fullmatch(answered[len(asked) :])))
+
+
+def _decode(payload: bytes) -> Any:
+    try:
+        return msgspec.json.decode(payload)
+    except msgspec.MsgspecError:
+        return json.loads(payload)  # which takes what servers in Python write: NaN, and halves of surrogate pairs
 
 
 def error_message(body: Any) -> str:

@@ -87,6 +87,8 @@ class Exchange:
             self._no_stream()
         elif all(self._reader.take(payload, time.perf_counter()) for payload in self._parser.close()):
             self._reader.end()
+        elif self._answer.outcome == "protocol_error":
+            self._answer.fail("truncated", "the stream ended in the middle of an event")
         self._finish()
 
     def lost(self, reason: str) -> None:
