@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from planner.loadtest.prompts import calibrate
 from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Schedule, load_label
 from planner.loadtest.summary import Offered, load_point, squared_cv_of
-from planner.schema.benchmark import LoadPoint, Run
+from planner.schema.benchmark import LoadPoint, RequestRecord, Run
 from planner.store.runs import RunDirectory
 from planner.store.schedules import write_schedule
 from planner.workflows.bench_options import BenchOptions, BenchPlan, read_options
@@ -27,6 +28,7 @@ from planner.workflows.bench_points import Trace, part_of, schedules
 from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
 from planner.workflows.interruption import Interruption, interruptible
 from planner.workflows.resume import EarlierRun, earlier_run
+from planner.workflows.server_watch import ServerWatch
 from planner.workflows.workload import read_trace
 
 Show = Callable[[str, Progress], None]
@@ -125,7 +127,7 @@ async def _measure(
     earlier: EarlierRun | None = None,
 ) -> BenchResult:
     options = plan.options
-    async with OpenAIClient(target, plan.endpoint, Timeouts(options.timeout_s)) as client:
+    async with OpenAIClient(target, plan.endpoint, _timeouts(options)) as client:
         with interruptible() as interruption:
             found = await discover(client, options.model or (started.model if started is not None else None))
             calibration = (earlier and earlier.calibration) or await calibrate(client, found.model)
@@ -141,12 +143,13 @@ async def _measure(
             is_storm = False
             for schedule, told in book.to_come(schedules(plan, trace, server.limits.max_model_len, book.points)):
                 load = PromptLoad(client, found.model, calibration, (options.seed, salt, len(book.points)))
-                outcome = await _point(plan, schedule, load, book, interruption, show)
+                watch = ServerWatch(client)
+                outcome = await _point(plan, schedule, load, book, interruption, show, watch)
                 squared_cv = squared_cv_of(plan.arrival, options.burstiness or 1.0)
                 offered = Offered(schedule.offered_requests_per_s, schedule.concurrency, squared_cv)
-                point = load_point(offered, outcome, plan.slo, [*notes, *told])
-                book.add(point, is_cut=outcome.is_interrupted or outcome.is_storm)
-                is_storm = outcome.is_storm
+                point = load_point(offered, outcome, plan.slo, [*notes, *told, *watch.warnings])
+                is_storm = bool(outcome.given_up)
+                book.add(point.model_copy(update={"doubts": watch.doubts}), is_cut=outcome.is_interrupted or is_storm)
                 if is_storm or interruption.is_asked:
                     break
             book.close("interrupted" if interruption.is_asked else "failed" if is_storm else "complete")
@@ -166,20 +169,40 @@ def _result(run: Run, directory: Path, max_error_fraction: float, is_old: bool =
 
 
 async def _point(
-    plan: BenchPlan, schedule: Schedule, load: Load, book: RunBook, interruption: Interruption, show: Show
+    plan: BenchPlan,
+    schedule: Schedule,
+    load: Load,
+    book: RunBook,
+    interruption: Interruption,
+    show: Show,
+    watch: ServerWatch,
 ) -> Outcome:
     if (saved := schedule.saved) is not None:
         write_schedule(book.schedule_path, saved)
     with book.requests() as file:
+
+        def keep(entry: RequestRecord) -> None:
+            file.append(entry)
+            watch.take(entry)
+
         driver = Driver(
             schedule,
             CountedLoad(load, file.count_sent),
-            on_record=file.append,
+            on_record=keep,
             on_progress=lambda progress: show(schedule.label, progress),
-            stops_at_storm=plan.options.max_error_fraction < 1,
+            max_error_fraction=plan.options.max_error_fraction,
         )
         interruption.driver = driver
-        return await driver.run()
+        await watch.begin()
+        outcome = await driver.run()
+    if not outcome.is_interrupted:
+        await watch.end()
+    return outcome
+
+
+def _timeouts(options: BenchOptions) -> Timeouts:
+    first_token_s = inf if options.ttft_timeout_s is None else options.ttft_timeout_s
+    return Timeouts(options.timeout_s, first_token_s, options.idle_timeout_s)
 
 
 def _label(point: LoadPoint) -> str:
@@ -190,6 +213,9 @@ def _doubts(point: LoadPoint, max_error_fraction: float) -> Iterator[str]:
     """Why a point must not be trusted."""
     if point.client is not None and point.client.is_saturated:
         yield "the client was saturated, so that its latencies are partly its own"
+    yield from point.doubts
+    for model, count in point.other_models.items():
+        yield f"{count} answers are by another model than the one asked: {model}"
     failed, sent = point.requests.failed, point.requests.sent
     if failed > max_error_fraction * sent:
         yield f"{failed} of {sent} requests failed; --max-error-fraction allows {max_error_fraction:g}"
