@@ -92,8 +92,19 @@ def bench(
         int, typer.Option("--processes", help="Share the schedule among so many processes of the load generator.")
     ] = 1,
     timeout_s: Annotated[float, typer.Option("--timeout-s", help="A request that takes longer has failed.")] = 600.0,
+    ttft_timeout_s: Annotated[
+        float | None,
+        typer.Option("--ttft-timeout-s", help="One whose first token takes longer, likewise [default: --timeout-s]."),
+    ] = None,
+    idle_timeout_s: Annotated[
+        float, typer.Option("--idle-timeout-s", help="One with a longer gap between two chunks, likewise.")
+    ] = 120.0,
     max_error_fraction: Annotated[
-        float, typer.Option("--max-error-fraction", help="Exit 4 where more of the requests failed.")
+        float,
+        typer.Option(
+            "--max-error-fraction",
+            help="Exit 4 where more of the requests failed; a load at which most do is given up, but for 1.",
+        ),
     ] = 0.05,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Run directory [default: bench-MODEL-DATE-TIME].")
@@ -113,7 +124,8 @@ def bench(
     """Load-test a server that speaks the OpenAI API.
 
     Writes a run directory. In open loop, latencies count from when a request was due. Exits 4 where the client was
-    saturated or too many requests failed; what was measured is printed and kept all the same.
+    saturated, too many requests failed, the server was restarted or another model answered; what was measured is
+    printed and kept all the same.
 
     Example: planner bench --url http://127.0.0.1:8000 --rate 5 --requests 500
     """
@@ -154,6 +166,8 @@ def bench(
         accelerator=accelerator,
         processes=processes,
         timeout_s=timeout_s,
+        ttft_timeout_s=ttft_timeout_s,
+        idle_timeout_s=idle_timeout_s,
         max_error_fraction=max_error_fraction,
         out=out,
         seed=seed,

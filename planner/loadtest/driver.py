@@ -15,6 +15,7 @@ from planner.loadtest.progress import Progress, Tally
 from planner.loadtest.recorder import Recorder
 from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Requests, Schedule
+from planner.loadtest.storm import StormWatch
 from planner.loadtest.watch import LoopWatch
 from planner.schema.benchmark import RequestRecord
 
@@ -22,8 +23,6 @@ LEAD_S = 0.05
 """From the start of the driver to the first request, so that it is not late."""
 GRACE_S = 2.0
 """How long answers under way may still take after an interruption."""
-STORM_REQUESTS = 50
-"""So many failures one after the other, and the server is broken rather than busy."""
 _SHOW_EVERY_S = 0.25
 _SLICE_S, _PAUSE_S, _IDLE_S = 0.0005, 0.001, 0.05
 """Chores take half a millisecond at a time, so that no chunk is read later than that for their sake."""
@@ -61,7 +60,7 @@ class Driver:
         load: Load,
         on_record: Callable[[RequestRecord], None],
         on_progress: Callable[[Progress], None],
-        stops_at_storm: bool = True,
+        max_error_fraction: float = 0.05,
         when: Callable[[], Awaitable[float]] | None = None,
     ) -> None:
         """Runs a schedule.
@@ -71,7 +70,7 @@ class Driver:
             load: what to send it by.
             on_record: told of each request soon after it ended, warm-up included.
             on_progress: told where the point stands, several times a second.
-            stops_at_storm: whether nothing but failures ends the point.
+            max_error_fraction: share of failures that is allowed; far more of them end the point, see `storm`.
             when: asked, once all is ready, for the time of the first counted request on time.perf_counter [s];
                 None begins at once.
         """
@@ -80,7 +79,7 @@ class Driver:
         self._recorder = Recorder(self._keep)
         self._on_record = on_record
         self._on_progress = on_progress
-        self._stops_at_storm = stops_at_storm
+        self._storm = StormWatch(max_error_fraction)
         self._when = when
         count = _AHEAD if schedule.concurrency is None else min(schedule.concurrency, _MOST_AHEAD)
         self._before = Ahead(schedule.warmup, load, is_measured=False, count=count)
@@ -91,7 +90,6 @@ class Driver:
         self._fault: BaseException | None = None
         self._outcome = Outcome()
         self._tally = Tally(schedule, 0.0)
-        self._failed_in_a_row = 0
         self._cpu_s: float | None = None
         self._pacer: Pacer | None = None
 
@@ -102,9 +100,9 @@ class Driver:
         self._outcome.is_interrupted = True
         self._end()
 
-    def give_up(self) -> None:
-        """Ends the point, since nothing but failures comes."""
-        self._outcome.is_storm = True
+    def give_up(self, reason: str) -> None:
+        """Ends the point, since going on would tell nothing about the server."""
+        self._outcome.given_up = reason
         self._end()
 
     async def run(self) -> Outcome:
@@ -189,9 +187,9 @@ class Driver:
         asked = int(requests.input_tokens[index]), int(requests.output_tokens[index])
         self._recorder.put(requests.place(index), due_s, asked, answer, not is_measured)
         if is_measured and answer.outcome != CANCELLED:
-            self._failed_in_a_row = 0 if answer.outcome == OK else self._failed_in_a_row + 1
-            if self._stops_at_storm and self._failed_in_a_row >= STORM_REQUESTS and not self._stop.is_set():
-                self.give_up()
+            reason = self._storm.take(answer.outcome == OK)
+            if reason and not self._stop.is_set():
+                self.give_up(reason)
 
     def _keep(self, entry: RequestRecord) -> None:
         if not entry.is_warmup:

@@ -14,7 +14,7 @@ from planner.loadtest.load import LoadSpec
 from planner.loadtest.progress import Progress
 from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Schedule
-from planner.loadtest.worker import GIVE_UP, INTERRUPT, READY, Order, work
+from planner.loadtest.worker import ELSEWHERE, GIVE_UP, INTERRUPT, READY, Order, work
 
 MOST_PROCESSES = 64
 
@@ -33,14 +33,14 @@ class Fleet:
         load: LoadSpec,
         requests_path: Path,
         on_progress: Callable[[Progress], None],
-        stops_at_storm: bool = True,
+        max_error_fraction: float = 0.05,
     ) -> None:
         """As for a Driver; in a closed loop no more processes than users are started."""
         self._schedule = schedule
         self._on_progress = on_progress
         count = processes if schedule.concurrency is None else min(processes, schedule.concurrency)
         self._orders = [
-            Order(schedule.share(part, count), load, requests_path, stops_at_storm) for part in range(count)
+            Order(schedule.share(part, count), load, requests_path, max_error_fraction) for part in range(count)
         ]
         self._pipes: list[Connection] = []
         self._ready = 0
@@ -104,7 +104,7 @@ class Fleet:
         asyncio.get_running_loop().remove_reader(self._pipes[number].fileno())
         if isinstance(told, Outcome):
             self._outcomes[number] = told
-            if told.is_storm:
+            if told.given_up:
                 self._tell(GIVE_UP)
         else:
             self._fault = self._fault or told
@@ -158,7 +158,7 @@ def merged(parts: Sequence[Outcome]) -> Outcome:
         loop_lags_s=array("d", [lag for part in parts for lag in part.loop_lags_s]),
         cpu_fraction=max((part.cpu_fraction or 0.0 for part in parts), default=None),
         is_interrupted=any(part.is_interrupted for part in parts),
-        is_storm=any(part.is_storm for part in parts),
+        given_up=min((part.given_up for part in parts if part.given_up), key=ELSEWHERE.__eq__, default=""),
     )
     for part in parts:
         whole.sample.extend(part.sample)

@@ -36,8 +36,8 @@ def _of_state(point: LoadPoint) -> Iterator[str]:
 def _of_failures(point: LoadPoint, outcome: Outcome) -> Iterator[str]:
     if outcome.is_interrupted:
         yield "interrupted: the figures are of the requests until then"
-    if outcome.is_storm:
-        yield "given up: one request after the other failed"
+    if outcome.given_up:
+        yield f"given up: {outcome.given_up}"
     for kind, count in point.errors.items():
         said = outcome.sample.messages.get(kind, "")
         yield f"{count} failed with {kind}" + (f"; the first: {said}" if said else "")

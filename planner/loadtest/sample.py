@@ -203,7 +203,7 @@ class Outcome:
             somebody else measured.
         knows_due: whether the requests of an open loop tell when they were due, and not only when they were sent.
         is_interrupted: somebody stopped it.
-        is_storm: it was given up, since nothing but failures came.
+        given_up: why, where too many requests failed; empty where it was not.
     """
 
     sample: Sample = field(default_factory=Sample)
@@ -211,4 +211,4 @@ class Outcome:
     cpu_fraction: float | None = None
     knows_due: bool = True
     is_interrupted: bool = False
-    is_storm: bool = False
+    given_up: str = ""

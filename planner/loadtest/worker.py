@@ -16,6 +16,8 @@ from planner.loadtest.schedule import Schedule
 from planner.store.runs import RequestsFile
 
 READY, INTERRUPT, GIVE_UP = "ready", "interrupt", "give up"
+ELSEWHERE = "another process of the load generator did so"
+"""Why a process gave up that was told to."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,13 @@ class Order:
         schedule: its share.
         load: what it sends by.
         requests_path: the file that all of them write to.
-        stops_at_storm: whether nothing but failures ends the point.
+        max_error_fraction: share of failures that is allowed.
     """
 
     schedule: Schedule
     load: LoadSpec
     requests_path: Path
-    stops_at_storm: bool
+    max_error_fraction: float
 
 
 def work(order: Order, pipe: Connection) -> None:
@@ -72,10 +74,13 @@ async def _drive(order: Order, pipe: Connection) -> Outcome:
                 CountedLoad(load, file.count_sent),
                 on_record=file.append,
                 on_progress=pipe.send,
-                stops_at_storm=order.stops_at_storm,
+                max_error_fraction=order.max_error_fraction,
                 when=when,
             )
-            actions: dict[object, Callable[[], None]] = {INTERRUPT: driver.interrupt, GIVE_UP: driver.give_up}
+            actions: dict[object, Callable[[], None]] = {
+                INTERRUPT: driver.interrupt,
+                GIVE_UP: lambda: driver.give_up(ELSEWHERE),
+            }
 
             def listen() -> None:
                 try:

@@ -133,6 +133,8 @@ class LoadPoint(FileModel):
     """Whether more was offered than the server could do."""
     is_lower_bound: bool = False
     """Whether requests timed out or were cut off, which may have been the slowest: percentiles are lower bounds."""
+    doubts: list[str] = []
+    """Why the point must not be trusted, where its figures do not show it: the server was restarted, say."""
     warnings: list[str] = []
 
 

@@ -146,6 +146,13 @@ class RequestsFile(AbstractContextManager["RequestsFile"]):
             self._sent_file.write(b".")
 
 
+def written(path: Path) -> Iterator[RequestRecord]:
+    """The records of a file that was just written, one after the other."""
+    with path.open("rb") as lines:
+        for line in lines:
+            yield RequestRecord.model_validate_json(line)
+
+
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
     try:

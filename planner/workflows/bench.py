@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from planner.loadtest.prompts import calibrate
 from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Schedule, load_label
 from planner.loadtest.summary import Offered, load_point, squared_cv_of
-from planner.schema.benchmark import LoadPoint, Run
-from planner.store.runs import RunDirectory
+from planner.schema.benchmark import LoadPoint, RequestRecord, Run
+from planner.store.runs import RunDirectory, written
 from planner.store.schedules import write_schedule
 from planner.workflows.arrival_options import has_own_length, is_ramp
 from planner.workflows.bench_options import BenchOptions, BenchPlan, read_options
@@ -29,6 +30,7 @@ from planner.workflows.bench_points import Trace, part_of, schedules
 from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
 from planner.workflows.interruption import Interruption, interruptible
 from planner.workflows.resume import EarlierRun, earlier_run
+from planner.workflows.server_watch import ServerWatch
 from planner.workflows.workload import read_trace
 
 Show = Callable[[str, Progress], None]
@@ -127,7 +129,7 @@ async def _measure(
     earlier: EarlierRun | None = None,
 ) -> BenchResult:
     options = plan.options
-    async with OpenAIClient(target, plan.endpoint, Timeouts(options.timeout_s)) as client:
+    async with OpenAIClient(target, plan.endpoint, _timeouts(options)) as client:
         with interruptible() as interruption:
             found = await discover(client, options.model or (started.model if started is not None else None))
             calibration = (earlier and earlier.calibration) or await calibrate(client, found.model)
@@ -144,14 +146,15 @@ async def _measure(
             for schedule, told in book.to_come(schedules(plan, trace, server.limits.max_model_len, book.points)):
                 seed = (options.seed, salt, len(book.points))
                 load = LoadSpec(target, plan.endpoint, client.timeouts, found.model, calibration, seed)
-                outcome = await _point(plan, schedule, load, book, interruption, show)
+                watch = ServerWatch(client)
+                outcome = await _point(plan, schedule, load, book, interruption, show, watch)
                 # Of a rate that changes nobody knows the gaps' distribution in closed form.
                 is_kept = not (is_ramp(options.rate) or has_own_length(options.rate))
                 squared_cv = squared_cv_of(plan.arrival, options.burstiness or 1.0) if is_kept else None
                 offered = Offered(schedule.offered_requests_per_s, schedule.concurrency, squared_cv)
-                point = load_point(offered, outcome, plan.slo, [*notes, *told])
-                book.add(point, is_cut=outcome.is_interrupted or outcome.is_storm)
-                is_storm = outcome.is_storm
+                point = load_point(offered, outcome, plan.slo, [*notes, *told, *watch.warnings])
+                is_storm = bool(outcome.given_up)
+                book.add(point.model_copy(update={"doubts": watch.doubts}), is_cut=outcome.is_interrupted or is_storm)
                 if is_storm or interruption.is_asked:
                     break
             book.close("interrupted" if interruption.is_asked else "failed" if is_storm else "complete")
@@ -171,26 +174,49 @@ def _result(run: Run, directory: Path, max_error_fraction: float, is_old: bool =
 
 
 async def _point(
-    plan: BenchPlan, schedule: Schedule, load: LoadSpec, book: RunBook, interruption: Interruption, show: Show
+    plan: BenchPlan,
+    schedule: Schedule,
+    load: LoadSpec,
+    book: RunBook,
+    interruption: Interruption,
+    show: Show,
+    watch: ServerWatch,
 ) -> Outcome:
     if (saved := schedule.saved) is not None:
         write_schedule(book.schedule_path, saved)
-    stops_at_storm = plan.options.max_error_fraction < 1
+    max_error_fraction = plan.options.max_error_fraction
 
     def on_progress(progress: Progress) -> None:
         show(schedule.label, progress)
 
     with book.requests() as file:
+        await watch.begin()
         if plan.options.processes > 1:
             path = book.directory.path / book.next_file
-            fleet = Fleet(plan.options.processes, schedule, load, path, on_progress, stops_at_storm)
+            fleet = Fleet(plan.options.processes, schedule, load, path, on_progress, max_error_fraction)
             interruption.driver = fleet
-            return await fleet.run()
-        async with load.opened() as opened:
-            counted = CountedLoad(opened, file.count_sent)
-            driver = Driver(schedule, counted, file.append, on_progress, stops_at_storm)
-            interruption.driver = driver
-            return await driver.run()
+            outcome = await fleet.run()
+            for entry in written(path):
+                watch.take(entry)
+        else:
+
+            def keep(entry: RequestRecord) -> None:
+                file.append(entry)
+                watch.take(entry)
+
+            async with load.opened() as opened:
+                counted = CountedLoad(opened, file.count_sent)
+                driver = Driver(schedule, counted, keep, on_progress, max_error_fraction)
+                interruption.driver = driver
+                outcome = await driver.run()
+    if not outcome.is_interrupted:
+        await watch.end()
+    return outcome
+
+
+def _timeouts(options: BenchOptions) -> Timeouts:
+    first_token_s = inf if options.ttft_timeout_s is None else options.ttft_timeout_s
+    return Timeouts(options.timeout_s, first_token_s, options.idle_timeout_s)
 
 
 def _label(point: LoadPoint) -> str:
@@ -201,6 +227,9 @@ def _doubts(point: LoadPoint, max_error_fraction: float) -> Iterator[str]:
     """Why a point must not be trusted."""
     if point.client is not None and point.client.is_saturated:
         yield "the client was the bottleneck: its latencies are partly its own; --processes gives it more cores"
+    yield from point.doubts
+    for model, count in point.other_models.items():
+        yield f"{count} answers are by another model than the one asked: {model}"
     failed, sent = point.requests.failed, point.requests.sent
     if failed > max_error_fraction * sent:
         yield f"{failed} of {sent} requests failed; --max-error-fraction allows {max_error_fraction:g}"

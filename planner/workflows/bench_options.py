@@ -75,6 +75,8 @@ class BenchOptions:
     accelerator: str | None = None
     processes: int = 1
     timeout_s: float = 600.0
+    ttft_timeout_s: float | None = None
+    idle_timeout_s: float = 120.0
     max_error_fraction: float = 0.05
     out: Path | None = None
     seed: int = 0
@@ -226,6 +228,8 @@ def _out_of_range(options: BenchOptions) -> Iterator[str]:
             "--burstiness": options.burstiness,
             "--duration-s": options.duration_s,
             "--timeout-s": options.timeout_s,
+            "--ttft-timeout-s": options.ttft_timeout_s,
+            "--idle-timeout-s": options.idle_timeout_s,
         }
     )
     if not 0 <= options.warmup_s < inf:

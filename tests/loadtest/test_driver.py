@@ -10,9 +10,10 @@ import pytest
 
 from planner.engines.answers import Answer
 from planner.errors import EnvironmentLackingError
-from planner.loadtest.driver import STORM_REQUESTS, Driver
+from planner.loadtest.driver import Driver
 from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Requests, Schedule
+from planner.loadtest.storm import IN_A_ROW
 from planner.schema.benchmark import RequestRecord
 
 
@@ -66,12 +67,12 @@ def closed(users: int, count: int, warmup_s: float = 0.0, duration_s: float | No
 
 
 def drive(
-    schedule: Schedule, load: Scripted, interrupt_after_s: tuple[float, ...] = (), stops_at_storm: bool = True
+    schedule: Schedule, load: Scripted, interrupt_after_s: tuple[float, ...] = (), max_error_fraction: float = 0.05
 ) -> tuple[Outcome, list[RequestRecord]]:
     kept: list[RequestRecord] = []
 
     async def work() -> Outcome:
-        driver = Driver(schedule, load, kept.append, lambda _: None, stops_at_storm)
+        driver = Driver(schedule, load, kept.append, lambda _: None, max_error_fraction)
         for after_s in interrupt_after_s:
             asyncio.get_running_loop().call_later(after_s, driver.interrupt)
         return await driver.run()
@@ -141,17 +142,17 @@ def test_second_interruption_waits_for_nothing() -> None:
 def test_storm_of_failures_ends_the_point() -> None:
     load = Scripted(takes_s=0.001, outcome=lambda _: "http_500")
     outcome, kept = drive(closed(1, 500), load)
-    assert outcome.is_storm
-    assert len(kept) == STORM_REQUESTS
-    endured, _ = drive(closed(1, 120), Scripted(takes_s=0.0, outcome=lambda _: "http_500"), stops_at_storm=False)
-    assert not endured.is_storm
+    assert outcome.given_up == "50 requests failed one after the other"
+    assert len(kept) == IN_A_ROW
+    endured, _ = drive(closed(1, 120), Scripted(takes_s=0.0, outcome=lambda _: "http_500"), max_error_fraction=1.0)
+    assert endured.given_up == ""
     assert len(endured.sample) == 120
 
 
 def test_failures_among_answers_are_no_storm() -> None:
-    load = Scripted(takes_s=0.0, outcome=lambda number: "ok" if number % STORM_REQUESTS == 0 else "reset")
+    load = Scripted(takes_s=0.0, outcome=lambda number: "reset" if number % 100 < IN_A_ROW - 1 else "ok")
     outcome, _ = drive(closed(1, 300), load)
-    assert not outcome.is_storm
+    assert outcome.given_up == ""
     assert len(outcome.sample) == 300
 
 

@@ -28,6 +28,9 @@ class KnownServer:
         log: generation requests, in order of arrival.
         pages: what GET answers: path → (status, body); others are not found.
         has_tokenize: whether there is a `/tokenize`.
+        has_metrics: whether there is a `/metrics`, which counts the chunks with output as tokens.
+        started_s: when it was started or restarted, on the wall clock [s].
+        extra_tokens: counted on top, as for somebody else.
     """
 
     def __init__(self, *modes: str, first_s: float = 0.01, gap_s: float = 0.0, queue: bool = False) -> None:
@@ -41,6 +44,10 @@ class KnownServer:
             "/version": (200, {"version": "0.32.0"}),
         }
         self.has_tokenize = True
+        self.has_metrics = False
+        self.started_s = time.time()
+        self.extra_tokens = 0
+        self._counted_from = 0
         self.connections = 0
         self._queue = asyncio.Lock() if queue else None
         self._loop = asyncio.new_event_loop()
@@ -49,10 +56,8 @@ class KnownServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._server = asyncio.run_coroutine_threadsafe(
-            asyncio.start_server(self._connected, "127.0.0.1", 0), self._loop
-        ).result()
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.port = 0
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
         self.url = f"http://127.0.0.1:{self.port}"
         return self
 
@@ -63,6 +68,33 @@ class KnownServer:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, reuse_address=True)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def restart(self, down_s: float, started_later_s: float = 100.0) -> None:
+        """Breaks every connection, refuses new ones for a time, and counts from nothing."""
+
+        async def work() -> None:
+            self._server.close()
+            for writer in self._writers:
+                writer.transport.abort()
+            await asyncio.sleep(down_s)
+            self.started_s += started_later_s
+            self._counted_from = len(self.log)
+            await self._listen()
+
+        asyncio.run_coroutine_threadsafe(work(), self._loop).result()
+
+    def _metrics(self) -> str:
+        tokens = self.extra_tokens + sum(len(served.token_s) for served in self.log[self._counted_from :])
+        return (
+            "# TYPE process_start_time_seconds gauge\n"
+            f"process_start_time_seconds {self.started_s}\n"
+            "# TYPE vllm:generation_tokens_total counter\n"
+            f'vllm:generation_tokens_total{{engine="0",model_name="m"}} {tokens}\n'
+        )
 
     async def _close(self) -> None:
         self._server.close()
@@ -117,6 +149,8 @@ class KnownServer:
         self.asked.append(path)
         if path == "/tokenize" and self.has_tokenize:
             return plain(200, {"count": self._input_tokens(json.loads(raw))})
+        if path == "/metrics" and self.has_metrics:
+            return plain(200, self._metrics())
         return plain(*self.pages.get(path, (404, {"detail": "Not Found"})))
 
     @staticmethod

@@ -86,12 +86,13 @@ def test_all_mistakes_at_once() -> None:
         max_error_fraction=2.0,
         headers=("Authorization",),
         timeout_s=0.0,
+        ttft_timeout_s=float("nan"),
+        idle_timeout_s=-1.0,
     )
     starts = [line.split(":")[0] for line in told]
     once = "url, --serve|arrival|endpoint|input-tokens|output-tokens|requests|requests and --duration-s|duration-s|slo"
-    twice = (
-        "limits|accelerator|max-error-fraction|timeout-s|rate|header|header"  # its form, and that --url must be there
-    )
+    # A header's form, and that --url must be there for it.
+    twice = "limits|accelerator|max-error-fraction|timeout-s|ttft-timeout-s|idle-timeout-s|rate|header|header"
     assert sorted(starts) == sorted(f"--{name}" for name in f"{once}|{twice}".split("|"))
 
 
