@@ -31,11 +31,11 @@ class StreamSelector(selectors.BaseSelector):
         self._epoll = select.epoll()
         self._others = selectors.EpollSelector()
         self._epoll.register(self._others.fileno(), select.EPOLLIN)
-        self._streams: dict[int, Callable[[], object]] = {}
+        self._streams: dict[int, Callable[[], None]] = {}
         self.is_loop_due = False
         """Something waits for the event loop's next round."""
 
-    def add_stream(self, fd: int, read: Callable[[], object]) -> None:
+    def add_stream(self, fd: int, read: Callable[[], None]) -> None:
         """Calls `read` whenever there is something to read."""
         self._streams[fd] = read
         self._epoll.register(fd, select.EPOLLIN)
@@ -131,7 +131,7 @@ class StreamTransport(asyncio.Transport):
         except BlockingIOError:
             sent = 0
         except OSError as error:
-            self._loop.call_soon(self._lose_what_is_unread, error)
+            self._loop.call_soon(self._lose, error)
             return
         if sent < len(data):
             self._unsent += data[sent:]
@@ -165,29 +165,21 @@ class StreamTransport(asyncio.Transport):
                 await self._loop.sock_sendall(self._socket, part)
                 del self._unsent[: len(part)]
         except OSError as error:
-            self._lose_what_is_unread(error)
+            self._lose(error)
 
-    def _lose_what_is_unread(self, error: OSError) -> None:
-        """Nothing more can be sent; an answer may have come all the same, from a server that had read enough."""
-        while self._fd >= 0 and self._read():
-            pass
-        self._lose(error)
-
-    def _read(self) -> bool:
-        """Whether there was something to read."""
+    def _read(self) -> None:
         try:
             data = self._socket.recv(_READ_BYTES)
         except (BlockingIOError, InterruptedError):
-            return False
+            return
         except OSError as error:
             self._lose(error)
-            return False
+            return
         if data:
             self._protocol.data_received(data)
-            return True
-        self._protocol.eof_received()
-        self._lose(None)
-        return False
+        else:
+            self._protocol.eof_received()
+            self._lose(None)
 
     def _lose(self, error: OSError | None) -> None:
         if self._fd >= 0:
