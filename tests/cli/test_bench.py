@@ -36,6 +36,22 @@ def measured(folder: Path, server: KnownServer, *arguments: str) -> dict[str, An
     return data
 
 
+def test_processes_share_one_schedule(tmp_path: Path) -> None:
+    with KnownServer() as server:
+        data = measured(tmp_path, server, "--rate", "40", "--requests", "50", "--processes", "2")
+        assert len(server.log) == 50
+    assert data["requests"] == {"sent": 50, "ok": 50, "failed": 0, "cancelled": 0}
+    ((kept,), run) = (read_run(tmp_path / "run").requests, read_run(tmp_path / "run").run)
+    assert sorted(entry.index for entry in kept) == list(range(50))
+    assert run.requests_sent_in_all == 50
+
+
+def test_processes_have_a_limit(tmp_path: Path) -> None:
+    done = bench(tmp_path, "--url", "http://127.0.0.1:1", "--rate", "1", "--processes", "0", "--seed", "1")
+    assert done.returncode == 2
+    assert "--processes: must lie between 1 and 64; given: 0" in done.stderr
+
+
 def test_counts_and_lengths_are_those_that_the_server_saw(tmp_path: Path) -> None:
     with KnownServer(gap_s=0.01) as server:
         data = measured(tmp_path, server, "--rate", "40", "--requests", "50", "--warmup-s", "0.5")

@@ -66,15 +66,14 @@ def test_calibration_is_paid_for_once_and_counted(tmp_path: Path) -> None:
 
 FAKE_VLLM = '''#!{python}
 """A stand-in for vllm: serves what the load test's own tests know."""
-import asyncio, sys, time
+import sys, time
 args = sys.argv[1:]
 if args == ["--version"]:
     print("0.32.0+fake"); sys.exit()
 sys.path.insert(0, {support!r})
 from known_server import KnownServer
-start = asyncio.start_server
-asyncio.start_server = lambda serve, host, _: start(serve, host, int(args[args.index("--port") + 1]))
 server = KnownServer(first_s=0.05)
+server.port = int(args[args.index("--port") + 1])
 server.pages["/version"] = 200, {{"version": "0.32.0+fake"}}
 try:
     with server:

@@ -135,7 +135,7 @@ def test_disk_that_is_full_is_told(tmp_path: Path) -> None:
         def __enter__(self) -> "Full":
             super().__enter__()
             self._file.close()
-            self._file = Path("/dev/full").open("w", encoding="utf-8")
+            self._file = Path("/dev/full").open("ab", buffering=0)
             return self
 
     with pytest.raises(EnvironmentLackingError, match="cannot be written: No space left"), Full(tmp_path / "r") as file:
