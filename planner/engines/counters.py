@@ -55,10 +55,10 @@ def parse_counters(text: str) -> Counters | None:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 if sample.name == _STARTED:
-                    started_s = sample.value
+                    started_s = float(sample.value)
                 elif family.type == "counter" and not sample.name.endswith("_created"):
                     labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
-                    totals[f"{sample.name}{{{labels}}}"] = sample.value
+                    totals[f"{sample.name}{{{labels}}}"] = float(sample.value)
     except (ValueError, IndexError, KeyError):  # a page of another kind
         return None
     return Counters(started_s, totals) if totals or started_s is not None else None

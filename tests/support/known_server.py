@@ -70,7 +70,7 @@ class KnownServer:
         self._loop.close()
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, reuse_address=True)
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def restart(self, down_s: float, started_later_s: float = 100.0) -> None:
