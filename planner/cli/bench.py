@@ -88,6 +88,9 @@ def bench(
         typer.Option("--limits", help="What you know of the server: max_num_seqs=256,max_num_batched_tokens=8192."),
     ] = None,
     accelerator: Annotated[Text, typer.Option("--accelerator", help="Its hardware: NAME or NAME:COUNT.")] = None,
+    processes: Annotated[
+        int, typer.Option("--processes", help="Share the schedule among so many processes of the load generator.")
+    ] = 1,
     timeout_s: Annotated[float, typer.Option("--timeout-s", help="A request that takes longer has failed.")] = 600.0,
     ttft_timeout_s: Annotated[
         float | None,
@@ -161,6 +164,7 @@ def bench(
         slo=slo,
         limits=limits,
         accelerator=accelerator,
+        processes=processes,
         timeout_s=timeout_s,
         ttft_timeout_s=ttft_timeout_s,
         idle_timeout_s=idle_timeout_s,

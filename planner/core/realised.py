@@ -10,7 +10,7 @@ Interval = tuple[float, float]
 
 _Z = 1.959964
 _OUTSIDE_PERCENT = 2.5
-_DRAWS, _MOST_DRAWN_GAPS = 1000, 2000
+_DRAWS, _MOST_DRAWN_GAPS = 2000, 2000
 _SEED = 20_260
 """Of the draws that an interval is read off: the same interval for the same load."""
 

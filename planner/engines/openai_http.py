@@ -46,7 +46,7 @@ class OpenAIClient:
     def __init__(self, target: Target, endpoint: EndpointKind, timeouts: Timeouts) -> None:
         self.target = target
         self.endpoint: EndpointKind = endpoint
-        self._timeouts = timeouts
+        self.timeouts = timeouts
         self._pool = Pool(target.root)
         self._session: aiohttp.ClientSession | None = None
         self._head = _request_head(target, _PATHS[endpoint])
@@ -91,14 +91,14 @@ class OpenAIClient:
         connection = self._pool.idle()
         if connection is None:
             try:
-                async with asyncio.timeout(min(self._timeouts.total_s, self._timeouts.first_token_s)) as limit:
+                async with asyncio.timeout(min(self.timeouts.total_s, self.timeouts.first_token_s)) as limit:
                     connection = await self._pool.open()
             except (OSError, TimeoutError) as error:
                 kind = "timeout_connect" if limit.expired() else "connect"
                 answer.fail(kind, self.target.shown("no connection in time" if limit.expired() else _reason(error)))
                 answer.finished_s = time.perf_counter()
                 return
-        exchange = Exchange(answer, self._timeouts)
+        exchange = Exchange(answer, self.timeouts)
         try:
             connection.send(b"%s%d\r\n\r\n%s" % (self._head, len(body), body), exchange)
             await exchange.done

@@ -31,7 +31,7 @@ class Ahead:
         self._bytes = 0
 
     def take(self) -> tuple[int, bytes] | None:
-        """The next request's place in the schedule and its body; None where there is none left."""
+        """The next request's number among these and its body; None where there is none left."""
         if not self._ready and not self._build():
             return None
         index, body = self._ready.popleft()
@@ -51,7 +51,8 @@ class Ahead:
         index = self._next
         self._next += 1
         asked = int(self._requests.input_tokens[index]), int(self._requests.output_tokens[index])
-        body = self._load.prepare(index if self._is_measured else -1 - index, *asked)
+        place = self._requests.place(index)
+        body = self._load.prepare(place if self._is_measured else -1 - place, *asked)
         self._ready.append((index, body))
         self._bytes += len(body)
         return True

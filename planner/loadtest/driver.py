@@ -5,7 +5,7 @@ import gc
 import math
 import time
 from array import array
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
 from planner.engines.answers import CANCELLED, OK, Answer
@@ -41,6 +41,11 @@ class Load(Builds, Protocol):
         """Sends a body, and fills in the answer as it comes; failures are answers too."""
 
 
+def starts_s(schedule: Schedule) -> float:
+    """When the first counted request of a schedule is due that begins now, on time.perf_counter [s]."""
+    return time.perf_counter() + LEAD_S + schedule.warmup_s
+
+
 class Driver:
     """One load point.
 
@@ -56,13 +61,26 @@ class Driver:
         on_record: Callable[[RequestRecord], None],
         on_progress: Callable[[Progress], None],
         max_error_fraction: float = 0.05,
+        when: Callable[[], Awaitable[float]] | None = None,
     ) -> None:
+        """Runs a schedule.
+
+        Args:
+            schedule: what to send.
+            load: what to send it by.
+            on_record: told of each request soon after it ended, warm-up included.
+            on_progress: told where the point stands, several times a second.
+            max_error_fraction: share of failures that is allowed; far more of them end the point, see `storm`.
+            when: asked, once all is ready, for the time of the first counted request on time.perf_counter [s];
+                None begins at once.
+        """
         self._schedule = schedule
         self._load = load
         self._recorder = Recorder(self._keep)
         self._on_record = on_record
         self._on_progress = on_progress
         self._storm = StormWatch(max_error_fraction)
+        self._when = when
         count = _AHEAD if schedule.concurrency is None else min(schedule.concurrency, _MOST_AHEAD)
         self._before = Ahead(schedule.warmup, load, is_measured=False, count=count)
         self._counted = Ahead(schedule.measured, load, is_measured=True, count=count)
@@ -82,6 +100,11 @@ class Driver:
         self._outcome.is_interrupted = True
         self._end()
 
+    def give_up(self, reason: str) -> None:
+        """Ends the point, since going on would tell nothing about the server."""
+        self._outcome.given_up = reason
+        self._end()
+
     async def run(self) -> Outcome:
         """Runs the point to its end, to an interruption, or to a storm of failures.
 
@@ -95,7 +118,8 @@ class Driver:
             await self._load.connect(users)
         gc.collect()
         gc.freeze()  # what is there already need not be looked through while latencies are measured
-        self._tally.start_s = self._recorder.start_s = time.perf_counter() + LEAD_S + self._schedule.warmup_s
+        start_s = await self._when() if self._when is not None else starts_s(self._schedule)
+        self._tally.start_s = self._recorder.start_s = start_s
         helpers = [asyncio.create_task(self._show()), asyncio.create_task(self._do_chores())]
         helpers[1].add_done_callback(self._ended)
         self._watch.start()
@@ -161,12 +185,11 @@ class Driver:
             answer.fail(CANCELLED)
             answer.finished_s = time.perf_counter()
         asked = int(requests.input_tokens[index]), int(requests.output_tokens[index])
-        self._recorder.put(index, due_s, asked, answer, not is_measured)
+        self._recorder.put(requests.place(index), due_s, asked, answer, not is_measured)
         if is_measured and answer.outcome != CANCELLED:
             reason = self._storm.take(answer.outcome == OK)
             if reason and not self._stop.is_set():
-                self._outcome.given_up = reason
-                self._end()
+                self.give_up(reason)
 
     def _keep(self, entry: RequestRecord) -> None:
         if not entry.is_warmup:

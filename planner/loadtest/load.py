@@ -1,10 +1,13 @@
 """Requests as the driver sends them: a prompt of the length asked, through the streaming client."""
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from planner.engines.answers import Answer, is_same_model
-from planner.engines.openai_http import OpenAIClient
+from planner.engines.exchange import Timeouts
+from planner.engines.openai_http import EndpointKind, OpenAIClient
+from planner.engines.target import Target
 from planner.loadtest.driver import Load
 from planner.loadtest.prompts import Calibration, Prompts
 
@@ -46,7 +49,34 @@ class CountedLoad:
         self.prepare = load.prepare
         self.connect = load.connect
 
-    def ask(self, body: bytes, answer: Answer) -> Coroutine[Any, Any, None]:
-        """Sends a body; no coroutine of its own, which every chunk of the answer would have to come through."""
+    async def ask(self, body: bytes, answer: Answer) -> None:
+        """Sends a body, and fills in the answer as it comes."""
         self._count_sent()
-        return self._load.ask(body, answer)
+        await self._load.ask(body, answer)
+
+
+@dataclass(frozen=True)
+class LoadSpec:
+    """All that it takes to send a load point's requests, from whichever process.
+
+    Attributes:
+        target: the server.
+        endpoint: of its API.
+        timeouts: of a request.
+        model: that requests name.
+        calibration: of prompts.
+        seed: of prompts; the same index has the same prompt in every process.
+    """
+
+    target: Target
+    endpoint: EndpointKind
+    timeouts: Timeouts
+    model: str
+    calibration: Calibration
+    seed: tuple[int, ...]
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[PromptLoad]:
+        """With connections of its own."""
+        async with OpenAIClient(self.target, self.endpoint, self.timeouts) as client:
+            yield PromptLoad(client, self.model, self.calibration, self.seed)

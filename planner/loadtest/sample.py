@@ -136,6 +136,18 @@ class Sample:
         )
         self._counts.fromlist([UNKNOWN if count is None else count for count in counts])
 
+    def extend(self, other: "Sample") -> None:
+        """Adds the requests of another sample."""
+        places = [self._kinds.setdefault(kind, len(self._kinds)) for kind in other.kinds]
+        counts = other._table().copy()
+        counts[:, -1] = np.asarray(places)[counts[:, -1]]
+        self._convert()
+        self._gaps_us.frombytes(other.gaps_us.tobytes())
+        self._times.extend(other._times)
+        self._counts.frombytes(counts.tobytes())
+        self.messages = {**other.messages, **self.messages}
+        self.other_models += other.other_models
+
     def __len__(self) -> int:
         return len(self._times) // _TIMES
 

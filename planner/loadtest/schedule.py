@@ -33,15 +33,41 @@ class Requests:
         output_tokens: answer length asked for [tokens], shape (requests,).
         think_s: in a closed loop, how long the user who sends it waits before, the first time too [s]; None where
             nobody waits. Shape (requests,).
+        first, step: where in the whole schedule they stand: the i-th of them at first + i·step.
     """
 
     due_s: Array | None
     input_tokens: Tokens
     output_tokens: Tokens
     think_s: Array | None = None
+    first: int = 0
+    step: int = 1
 
     def __len__(self) -> int:
         return int(self.input_tokens.size)
+
+    def place(self, number: int) -> int:
+        """Where in the whole schedule one of them stands."""
+        return self.first + number * self.step
+
+    def share(self, part: int, parts: int) -> "Requests":
+        """Every parts-th request, from the part-th on; together the shares are all of them, each once.
+
+        Example:
+            >>> asked = Requests(np.array([0.0, 0.1, 0.2]), np.array([5, 6, 7]), np.array([1, 2, 3]))
+            >>> share = asked.share(1, 2)
+            >>> share.due_s.tolist(), share.input_tokens.tolist(), share.place(0)
+            ([0.1], [6], 1)
+        """
+        mine = slice(part, None, parts)
+        return Requests(
+            due_s=None if self.due_s is None else self.due_s[mine],
+            input_tokens=self.input_tokens[mine],
+            output_tokens=self.output_tokens[mine],
+            think_s=None if self.think_s is None else self.think_s[mine],
+            first=self.place(part),
+            step=self.step * parts,
+        )
 
     def within(self, max_model_len: int) -> "Requests":
         """The same with prompts, and where they leave no room answers, shortened to fit a context [tokens].
@@ -105,6 +131,22 @@ class Schedule:
             input_tokens=np.concatenate((self.warmup.input_tokens, self.measured.input_tokens)),
             output_tokens=np.concatenate((self.warmup.output_tokens, self.measured.output_tokens)),
             warmup=len(self.warmup),
+        )
+
+    def share(self, part: int, parts: int) -> "Schedule":
+        """What one of several processes sends: its share of the requests and, in a closed loop, of the users.
+
+        Example:
+            >>> nothing = Requests(None, np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int32))
+            >>> [Schedule(nothing, nothing, concurrency=5).share(part, 2).concurrency for part in (0, 1)]
+            [3, 2]
+        """
+        users = self.concurrency
+        return replace(
+            self,
+            warmup=self.warmup.share(part, parts),
+            measured=self.measured.share(part, parts),
+            concurrency=None if users is None else users // parts + (part < users % parts),
         )
 
     def within(self, max_model_len: int | None) -> tuple["Schedule", int]:

@@ -24,7 +24,7 @@ def requests_file(number: int) -> str:
 
 
 def sent_file(answers: Path) -> Path:
-    """Beside the answers of a load point under way, the number of its requests that were sent.
+    """Beside the answers of a load point under way, a byte for each of its requests that was sent.
 
     Those that nobody has answered when the process is killed are in no other place.
     """
@@ -92,7 +92,7 @@ def cut_points(folder: Path) -> list[CutPoint]:
     """Every load point that was set aside, and how many requests were sent for it."""
     found = sorted(path for path in folder.iterdir() if _ANSWERS.fullmatch(path.name))
     return [
-        CutPoint(requests_file=path.name, requests_sent=max(answers_in(path), _number_in(sent_file(path))))
+        CutPoint(requests_file=path.name, requests_sent=max(answers_in(path), _bytes_in(sent_file(path))))
         for path in found
     ]
 
@@ -104,12 +104,8 @@ def _free_name(folder: Path, number: int) -> Path:
     return path
 
 
-def _number_in(path: Path) -> int:
-    try:
-        text = path.read_bytes().strip()
-    except OSError:
-        return 0
-    return int(text) if text.isdigit() and len(text) < 16 else 0  # after a power cut it may hold anything
+def _bytes_in(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 @contextmanager

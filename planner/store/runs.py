@@ -1,6 +1,8 @@
 """Run directories: `run.json`, and one file of JSON lines per load point."""
 
+import errno
 import json
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -88,18 +90,24 @@ class RequestsFile(AbstractContextManager["RequestsFile"]):
     Only a power cut can cost any, at most those of the last second. While the file is open nobody else can claim it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, is_joined: bool = False) -> None:
+        """A new file, or, where several processes measure one point, one that another of them has open."""
         self._path = path
+        self._is_joined = is_joined
         self.sent = 0
-        """Requests that were sent, answered or not."""
+        """Requests that were sent, answered or not; known when the file is closed."""
 
     def __enter__(self) -> Self:
+        # Unbuffered, and each write at the end: one line is one call to the system, whoever else writes.
         with _told(self._path):
-            self._file = self._path.open("x", encoding="utf-8", newline="\n")
-            claim(self._file.fileno())
-            # Unbuffered: a number that is to outlive the process, however that ends, must not wait in its memory.
-            self._sent_file = sent_file(self._path).open("wb", buffering=0)
-            sync_folder(self._path.parent)
+            if not self._is_joined:
+                self._path.open("xb").close()
+                sent_file(self._path).write_bytes(b"")
+            self._file = self._path.open("ab", buffering=0)
+            self._sent_file = sent_file(self._path).open("ab", buffering=0)
+            if not self._is_joined:
+                claim(self._file.fileno())
+                sync_folder(self._path.parent)
             self._syncer = Syncer(self._file.fileno())
         return self
 
@@ -107,12 +115,13 @@ class RequestsFile(AbstractContextManager["RequestsFile"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with _told(self._path):
+            self.sent = os.fstat(self._sent_file.fileno()).st_size
             self._sent_file.close()
             try:
                 self._syncer.close()
             finally:
                 self._file.close()
-            if kind is None:  # or else some were sent that are in no line
+            if kind is None and not self._is_joined:  # or else some were sent that are in no line
                 sent_file(self._path).unlink(missing_ok=True)
 
     def append(self, record: RequestRecord) -> None:
@@ -121,9 +130,10 @@ class RequestsFile(AbstractContextManager["RequestsFile"]):
         Raises:
             EnvironmentLackingError: the disk is full, say.
         """
+        line = record.model_dump_json().encode() + b"\n"
         with _told(self._path):
-            self._file.write(record.model_dump_json() + "\n")
-            self._file.flush()
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._syncer.wrote()
 
     def count_sent(self) -> None:
@@ -132,10 +142,15 @@ class RequestsFile(AbstractContextManager["RequestsFile"]):
         Raises:
             EnvironmentLackingError: the disk is full, say.
         """
-        self.sent += 1
         with _told(self._path):
-            self._sent_file.seek(0)
-            self._sent_file.write(b"%d\n" % self.sent)
+            self._sent_file.write(b".")
+
+
+def written(path: Path) -> Iterator[RequestRecord]:
+    """The records of a file that was just written, one after the other."""
+    with path.open("rb") as lines:
+        for line in lines:
+            yield RequestRecord.model_validate_json(line)
 
 
 @contextmanager

@@ -13,16 +13,18 @@ from planner.engines.exchange import Timeouts
 from planner.engines.loop import client_loop
 from planner.engines.openai_http import OpenAIClient
 from planner.engines.target import Target, target_of
-from planner.loadtest.driver import Driver, Load
-from planner.loadtest.load import CountedLoad, PromptLoad
+from planner.loadtest.driver import Driver
+from planner.loadtest.fleet import Fleet
+from planner.loadtest.load import CountedLoad, LoadSpec
 from planner.loadtest.progress import Progress
 from planner.loadtest.prompts import calibrate
 from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Schedule, load_label
 from planner.loadtest.summary import Offered, load_point, squared_cv_of
 from planner.schema.benchmark import LoadPoint, RequestRecord, Run
-from planner.store.runs import RunDirectory
+from planner.store.runs import RunDirectory, written
 from planner.store.schedules import write_schedule
+from planner.workflows.arrival_options import has_own_length, is_ramp
 from planner.workflows.bench_options import BenchOptions, BenchPlan, read_options
 from planner.workflows.bench_points import Trace, part_of, schedules
 from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
@@ -142,10 +144,13 @@ async def _measure(
             salt = time.time_ns()
             is_storm = False
             for schedule, told in book.to_come(schedules(plan, trace, server.limits.max_model_len, book.points)):
-                load = PromptLoad(client, found.model, calibration, (options.seed, salt, len(book.points)))
+                seed = (options.seed, salt, len(book.points))
+                load = LoadSpec(target, plan.endpoint, client.timeouts, found.model, calibration, seed)
                 watch = ServerWatch(client)
                 outcome = await _point(plan, schedule, load, book, interruption, show, watch)
-                squared_cv = squared_cv_of(plan.arrival, options.burstiness or 1.0)
+                # Of a rate that changes nobody knows the gaps' distribution in closed form.
+                is_kept = not (is_ramp(options.rate) or has_own_length(options.rate))
+                squared_cv = squared_cv_of(plan.arrival, options.burstiness or 1.0) if is_kept else None
                 offered = Offered(schedule.offered_requests_per_s, schedule.concurrency, squared_cv)
                 point = load_point(offered, outcome, plan.slo, [*notes, *told, *watch.warnings])
                 is_storm = bool(outcome.given_up)
@@ -171,7 +176,7 @@ def _result(run: Run, directory: Path, max_error_fraction: float, is_old: bool =
 async def _point(
     plan: BenchPlan,
     schedule: Schedule,
-    load: Load,
+    load: LoadSpec,
     book: RunBook,
     interruption: Interruption,
     show: Show,
@@ -179,22 +184,31 @@ async def _point(
 ) -> Outcome:
     if (saved := schedule.saved) is not None:
         write_schedule(book.schedule_path, saved)
+    max_error_fraction = plan.options.max_error_fraction
+
+    def on_progress(progress: Progress) -> None:
+        show(schedule.label, progress)
+
     with book.requests() as file:
-
-        def keep(entry: RequestRecord) -> None:
-            file.append(entry)
-            watch.take(entry)
-
-        driver = Driver(
-            schedule,
-            CountedLoad(load, file.count_sent),
-            on_record=keep,
-            on_progress=lambda progress: show(schedule.label, progress),
-            max_error_fraction=plan.options.max_error_fraction,
-        )
-        interruption.driver = driver
         await watch.begin()
-        outcome = await driver.run()
+        if plan.options.processes > 1:
+            path = book.directory.path / book.next_file
+            fleet = Fleet(plan.options.processes, schedule, load, path, on_progress, max_error_fraction)
+            interruption.driver = fleet
+            outcome = await fleet.run()
+            for entry in written(path):
+                watch.take(entry)
+        else:
+
+            def keep(entry: RequestRecord) -> None:
+                file.append(entry)
+                watch.take(entry)
+
+            async with load.opened() as opened:
+                counted = CountedLoad(opened, file.count_sent)
+                driver = Driver(schedule, counted, keep, on_progress, max_error_fraction)
+                interruption.driver = driver
+                outcome = await driver.run()
     if not outcome.is_interrupted:
         await watch.end()
     return outcome
@@ -212,7 +226,7 @@ def _label(point: LoadPoint) -> str:
 def _doubts(point: LoadPoint, max_error_fraction: float) -> Iterator[str]:
     """Why a point must not be trusted."""
     if point.client is not None and point.client.is_saturated:
-        yield "the client was saturated, so that its latencies are partly its own"
+        yield "the client was the bottleneck: its latencies are partly its own; --processes gives it more cores"
     yield from point.doubts
     for model, count in point.other_models.items():
         yield f"{count} answers are by another model than the one asked: {model}"

@@ -14,6 +14,7 @@ from planner.core.think import ThinkTime
 from planner.engines.openai_http import EndpointKind
 from planner.engines.target import Target, target_of
 from planner.errors import UsageError
+from planner.loadtest.fleet import MOST_PROCESSES
 from planner.loadtest.schedule import Extent
 from planner.schema.benchmark import Arrival, KnownLimits
 from planner.schema.profile import Accelerator
@@ -72,6 +73,7 @@ class BenchOptions:
     slo: str | None = None
     limits: str | None = None
     accelerator: str | None = None
+    processes: int = 1
     timeout_s: float = 600.0
     ttft_timeout_s: float | None = None
     idle_timeout_s: float = 120.0
@@ -234,6 +236,8 @@ def _out_of_range(options: BenchOptions) -> Iterator[str]:
         yield f"--warmup-s: must be at least 0; given: {options.warmup_s:g}"
     if not 0 <= options.max_error_fraction <= 1:
         yield f"--max-error-fraction: must lie between 0 and 1; given: {options.max_error_fraction:g}"
+    if not 1 <= options.processes <= MOST_PROCESSES:
+        yield f"--processes: must lie between 1 and {MOST_PROCESSES}; given: {options.processes}"
     if options.seed < 0:
         yield "--seed: must be at least 0"
 

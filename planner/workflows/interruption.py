@@ -4,10 +4,16 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-
-from planner.loadtest.driver import Driver
+from typing import Protocol
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interruptible(Protocol):
+    """What is measuring."""
+
+    def interrupt(self) -> None:
+        """Sends nothing more; the second time, waits for nothing more either."""
 
 
 class Interruption:
@@ -15,7 +21,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.is_asked = False
-        self.driver: Driver | None = None
+        self.driver: Interruptible | None = None
         self._work = asyncio.current_task()
 
     def ask(self) -> None:

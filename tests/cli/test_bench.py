@@ -57,6 +57,12 @@ def test_counts_and_lengths_are_those_that_the_server_saw(tmp_path: Path) -> Non
     true_gaps = [b - a for entry in served for a, b in zip(entry.token_s, entry.token_s[1:], strict=False)]
     assert data["itl_s"]["p50"] == pytest.approx(sorted(true_gaps)[len(true_gaps) // 2], rel=0.25)
     assert data["ttft_s"]["p50"] >= 0.01
+    assert data["itl_s"]["n"] == len(true_gaps) == 50 * 4
+    assert (data["ttft_s"]["ci95_p50"] is None, data["ttft_s"]["ci95_p95"]) == (False, None), "50 are too few for p95"
+    # What the server saw come in: 49 gaps.
+    arrived_s = sorted(entry.arrived_s for entry in served)
+    assert data["arrivals"]["requests_per_s"] == pytest.approx(49 / (arrived_s[-1] - arrived_s[0]), rel=0.05)
+    assert loaded.run.definitions["tpot_s"].startswith("Time per output token: (last − first token)")
     assert len({entry.body["messages"][0]["content"][:40] for entry in server.log}) == len(server.log)
 
 

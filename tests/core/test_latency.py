@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from planner.core.latency import meets_slo, statistics, time_per_output_token
+from planner.core.latency import gap_statistics, meets_slo, statistics, time_per_output_token
 from planner.schema.benchmark import Statistics
 from planner.schema.scenario import Slo
+
+FRACTIONS = (0.5, 0.9, 0.95, 0.99)
 
 
 def test_percentiles_interpolate_between_order_statistics() -> None:
@@ -17,41 +19,109 @@ def test_percentiles_interpolate_between_order_statistics() -> None:
 
 
 def test_nothing_measured_is_null() -> None:
-    assert statistics([]) == Statistics(mean=None, p50=None, p90=None, p95=None, p99=None, ci95_p95=None)
+    assert statistics([]) == gap_statistics(np.zeros(0, dtype=np.uint32), []) == Statistics(n=0)
 
 
-@pytest.mark.parametrize(("size", "has_interval"), [(71, False), (72, True)])
-def test_small_samples_have_no_interval(size: int, has_interval: bool) -> None:
-    # The largest of n values lies below p95 with a chance of 0.95^n, which passes 2.5 % at n = 72.
-    assert (statistics(np.arange(size)).ci95_p95 is not None) is has_interval
+def intervals(found: Statistics) -> list[tuple[float, float] | None]:
+    return [found.ci95_p50, found.ci95_p90, found.ci95_p95, found.ci95_p99]
 
 
-def test_interval_of_p95_covers_the_truth_as_often_as_it_says() -> None:
-    rng, truth = np.random.default_rng(4), stats.lognorm(s=0.8).ppf(0.95)
-    samples = stats.lognorm(s=0.8).rvs((1000, 200), random_state=rng)
-    intervals = [statistics(sample).ci95_p95 for sample in samples]
-    covered = np.mean([low <= truth <= high for low, high in filter(None, intervals)])
-    assert 0.94 <= covered <= 0.99
+def test_intervals_are_of_order_statistics() -> None:
+    found = statistics(np.arange(1, 1001) / 10)
+    # Ranks by the binomial of 1000 and the fraction, such as 1000·0.95 ± 1.96·√(1000·0.95·0.05).
+    ranks = [(469, 532), (881, 919), (936, 964), (983, 997)]
+    for fraction, (low, high) in zip(FRACTIONS, ranks, strict=True):
+        assert stats.binom.cdf(low - 1, 1000, fraction) <= 0.025 < stats.binom.cdf(low, 1000, fraction)
+        assert stats.binom.sf(high - 1, 1000, fraction) <= 0.025 < stats.binom.sf(high - 2, 1000, fraction)
+    assert intervals(found) == [(low / 10, high / 10) for low, high in ranks]
+    assert found.n == 1000
 
 
-def test_interval_knows_that_values_of_one_request_are_alike() -> None:
+@pytest.mark.parametrize(
+    ("size", "estimable"),
+    [
+        (5, [False, False, False, False]),
+        (6, [True, False, False, False]),
+        (36, [True, True, False, False]),
+        (71, [True, True, False, False]),
+        (72, [True, True, True, False]),
+        (367, [True, True, True, False]),
+        (368, [True, True, True, True]),
+    ],
+)
+def test_small_samples_have_no_interval(size: int, estimable: list[bool]) -> None:
+    assert [interval is not None for interval in intervals(statistics(np.arange(size)))] == estimable
+
+
+@pytest.mark.parametrize("size", [40, 100, 400, 1500])
+def test_intervals_cover_the_truth_as_often_as_they_say(size: int) -> None:
+    law = stats.lognorm(s=0.8)
+    truths = law.ppf(FRACTIONS)
+    samples = law.rvs((2000, size), random_state=np.random.default_rng(4))
+    found = [intervals(statistics(sample)) for sample in samples]
+    for truth, of_percentile in zip(truths, zip(*found, strict=True), strict=True):
+        known = [interval for interval in of_percentile if interval is not None]
+        assert len(known) in (0, 2000)  # whether there is one does not depend on the values
+        if known:
+            assert 0.94 <= np.mean([low <= truth <= high for low, high in known]) <= 0.995
+
+
+def as_us(gaps_s: np.ndarray) -> np.ndarray:
+    return np.rint(gaps_s * 1e6).astype(np.uint32)
+
+
+def test_gaps_are_summarised_as_if_they_were_sorted() -> None:
+    gaps_s = np.random.default_rng(2).lognormal(-4, 0.5, 12_000).round(6)
+    found = gap_statistics(as_us(gaps_s), np.full(120, 100))
+    assert found.n == 12_000
+    assert found.mean == pytest.approx(gaps_s.mean(), rel=1e-12)
+    assert [found.p50, found.p90, found.p95, found.p99] == pytest.approx(np.quantile(gaps_s, FRACTIONS), rel=1e-9)
+
+
+def test_intervals_know_that_values_of_one_request_are_alike() -> None:
     rng, covered, naive = np.random.default_rng(6), 0, 0
-    truth = stats.expon.ppf(0.95)
+    truth = stats.expon.ppf(0.9)
     for _ in range(400):
-        gaps = np.repeat(stats.expon.rvs(size=200, random_state=rng), 50)  # a request's gaps are all the same
-        low, high = statistics(gaps, np.full(200, 50)).ci95_p95 or (np.inf, -np.inf)
+        gaps_s = np.repeat(stats.expon.rvs(size=200, random_state=rng), 50)  # a request's gaps are all the same
+        low, high = gap_statistics(as_us(gaps_s), np.full(200, 50)).ci95_p90 or (np.inf, -np.inf)
         covered += low <= truth <= high
-        low, high = statistics(gaps).ci95_p95 or (np.inf, -np.inf)
+        low, high = statistics(gaps_s).ci95_p90 or (np.inf, -np.inf)
         naive += low <= truth <= high
-    assert covered / 400 > 0.9
+    assert covered / 400 > 0.92
     assert naive / 400 < 0.5
 
 
+@pytest.mark.parametrize(
+    ("requests", "gaps", "likeness", "estimable"),
+    [
+        (30, 60, 0.0, [True, True, True, False]),
+        (60, 60, 0.5, [True, True, False, False]),
+        (500, 20, 0.5, [True, True, True, True]),
+        (400, 50, 1.0, [True, True, True, False]),
+    ],
+)
+def test_intervals_of_gaps_cover_the_truth(requests: int, gaps: int, likeness: float, estimable: list[bool]) -> None:
+    """Gaps whose logarithm is a share of the request's, and a share of their own."""
+    rng, drawn = np.random.default_rng(8), 2000 if requests < 100 else 500
+    truths = 0.02 * np.exp(0.5 * stats.norm.ppf(FRACTIONS))
+    covered, known = np.zeros(4), np.zeros(4)
+    for _ in range(drawn):
+        common, own = rng.standard_normal((requests, 1)), rng.standard_normal((requests, gaps))
+        gaps_s = 0.02 * np.exp(0.5 * (np.sqrt(likeness) * common + np.sqrt(1 - likeness) * own))
+        for place, interval in enumerate(intervals(gap_statistics(as_us(gaps_s.ravel()), np.full(requests, gaps)))):
+            if interval is not None:
+                known[place] += 1
+                covered[place] += interval[0] <= truths[place] <= interval[1]
+    assert ((known > 0.95 * drawn) == estimable).all()
+    shares = covered[known > 0.95 * drawn] / known[known > 0.95 * drawn]
+    assert (shares >= 0.92).all(), shares
+
+
 def test_requests_without_gaps_do_not_count_as_requests() -> None:
-    gaps = np.random.default_rng(1).exponential(size=300)
+    gaps_us = as_us(np.random.default_rng(1).exponential(size=300))
     counts = np.tile([10, 0], 30)
-    assert statistics(gaps, counts).ci95_p95 == statistics(gaps, np.full(30, 10)).ci95_p95
-    assert statistics(gaps[:100], np.full(10, 10)).ci95_p95 is None
+    assert gap_statistics(gaps_us, counts) == gap_statistics(gaps_us, np.full(30, 10))
+    assert intervals(gap_statistics(gaps_us[:100], np.full(10, 10))) == [None] * 4
 
 
 def test_time_per_output_token_leaves_the_first_token_out() -> None:

@@ -9,7 +9,7 @@ import pytest
 from planner.loadtest.sample import Outcome, Sample
 from planner.loadtest.summary import Offered, load_point
 from planner.loadtest.trends import is_backlog_growing, is_steady
-from planner.schema.benchmark import LoadPoint, RequestRecord
+from planner.schema.benchmark import LoadPoint, RequestRecord, definitions
 from planner.schema.scenario import Slo
 
 OPEN = Offered(2.0)
@@ -174,3 +174,88 @@ def test_order_of_requests_is_irrelevant() -> None:
     order = np.random.default_rng(0).permutation(60)
     assert figures(*(records[i] for i in order)).ttft_s == figures(*records).ttft_s
     assert figures(*(records[i] for i in order)).is_steady == figures(*records).is_steady
+
+
+def test_lag_is_the_clients_own_delay_and_closed_loops_have_none() -> None:
+    records = [answered(i, i, i + 1.0, [], sent_s=i + 0.01 * (i % 2)) for i in range(10)]
+    records.append(failed(10, 10, "connect").model_copy(update={"sent_s": None}))
+    point = figures(*records)
+    assert (point.lag_s.n, point.lag_s.mean) == (10, pytest.approx(0.005))
+    assert point.client is not None
+    assert point.client.lag_p99_s == point.lag_s.p99 == pytest.approx(0.01)
+    assert figures(*records, offered=CLOSED).lag_s.n is None
+    assert figures(*records, knows_due=False).lag_s.n is None
+
+
+def test_arrivals_are_those_that_were_sent() -> None:
+    due_s = np.cumsum(np.random.default_rng(3).exponential(0.5, 400)).round(6)
+    records = [answered(i, due, due + 1, [], sent_s=due + 0.001) for i, due in enumerate(due_s)]
+    found = figures(*records, offered=Offered(2.0, squared_cv=1.0)).arrivals
+    assert found is not None
+    gaps_s = np.diff(due_s)
+    assert found.requests_per_s == pytest.approx(399 / gaps_s.sum())
+    assert found.cv == pytest.approx(gaps_s.std(ddof=1) / gaps_s.mean())
+    # 399 exponential gaps: about 1.96/√399, a tenth, to either side.
+    assert found.ci95_requests_per_s == pytest.approx((1.81, 2.21), abs=0.01)
+    assert found.ci95_cv == pytest.approx((0.9, 1.1), abs=0.02)
+    unknown = figures(*records).arrivals
+    assert unknown is not None
+    assert (unknown.requests_per_s, unknown.ci95_requests_per_s) == (found.requests_per_s, None)
+
+
+def test_constant_arrivals_have_no_chance_in_them() -> None:
+    records = [answered(i, i / 4, i, [], sent_s=i / 4) for i in range(9)]
+    found = figures(*records, offered=Offered(4.0, squared_cv=0.0)).arrivals
+    assert found is not None
+    assert (found.requests_per_s, found.cv) == (4.0, 0.0)
+    assert found.ci95_requests_per_s is found.ci95_cv is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_bound"),
+    [("timeout", True), ("timeout_first_token", True), ("cancelled", True), ("http_500", False)],
+)
+def test_requests_without_an_end_make_percentiles_lower_bounds(kind: str, is_bound: bool) -> None:
+    point = figures(answered(0, 0.0, 1.0, [0.5]), failed(1, 0.0, kind))
+    assert point.is_lower_bound is is_bound
+    assert any("lower bounds" in warning for warning in point.warnings) is is_bound
+
+
+def test_prefix_cache_is_told_where_the_server_tells_it() -> None:
+    silent = answered(0, 0.0, 1.0, [])
+    cached = [answered(i, i, i + 1, [], cached_input_tokens=10 * i) for i in range(1, 3)]
+    assert figures(silent).cached_input_fraction is None
+    point = figures(silent, *cached)
+    assert point.cached_input_fraction == pytest.approx(30 / 200)
+    assert any("15% of the prompt tokens came from the server's prefix cache" in text for text in point.warnings)
+    assert figures(answered(0, 0.0, 1.0, [], cached_input_tokens=5)).warnings == []
+    assert figures(answered(0, 0.0, 1.0, [], cached_input_tokens=10**6)).cached_input_fraction == 1
+
+
+def test_fewer_tokens_than_chunks_cannot_be() -> None:
+    point = figures(answered(0, 0.0, 1.0, [0.1] * 9), answered(1, 0.0, 1.0, [0.1] * 9, output_tokens=0))
+    assert point.tokens_per_chunk == pytest.approx(10 / 20)
+    assert any("fewer tokens than there were chunks with output in 1 answers" in text for text in point.warnings)
+
+
+def test_other_models_are_named() -> None:
+    point = figures(*(answered(i, i, i + 1, [], model="other" if i < 2 else None) for i in range(5)))
+    assert point.other_models == {"other": 2}
+    assert "2 answers are by another model than the one asked: other" in point.warnings
+
+
+def test_gaps_of_failures_and_of_the_warm_up_count_nowhere() -> None:
+    whole = answered(0, 0.0, 1.0, [0.25, 0.75])
+    cut = answered(1, 0.0, 1.0, [9.0] * 5, outcome="truncated")
+    before = answered(0, -1.0, 1.0, [7.0], is_warmup=True)
+    point = figures(before, cut, whole)
+    assert (point.requests.sent, point.itl_s.n, point.itl_s.mean) == (2, 2, 0.5)
+
+
+def test_figures_know_their_definitions() -> None:
+    meanings = definitions()
+    told = figures(answered(0, 0.0, 1.0, [])).model_dump()
+    units = {name: text for name, text in meanings.items() if name.endswith(("_s", "_per_s"))}
+    assert set(meanings) <= set(told)
+    assert {"ttft_s", "itl_s", "tpot_s", "e2e_s", "lag_s", "goodput_requests_per_s"} <= set(units)
+    assert all(text.rstrip(".").endswith("/s]") or "[s]" in text or "/s]" in text for text in units.values()), units

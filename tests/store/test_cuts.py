@@ -20,7 +20,7 @@ def test_lines_are_counted_and_half_ones_are_not(tmp_path: Path) -> None:
 
 def test_every_cut_is_kept_with_the_requests_that_nobody_had_answered(tmp_path: Path) -> None:
     names = []
-    for lines, sent in (("x\n" * 5 + "y", b"8\n"), ("x\n" * 3, b"\0\0\0"), ("", b"")):
+    for lines, sent in (("x\n" * 5 + "y", b"." * 8), ("x\n" * 3, b".."), ("", b"")):
         (tmp_path / "requests-002.jsonl").write_text(lines)
         (tmp_path / "requests-002.sent").write_bytes(sent)
         (tmp_path / "schedule-002.csv").write_text("half a")
@@ -37,7 +37,7 @@ def test_every_cut_is_kept_with_the_requests_that_nobody_had_answered(tmp_path: 
 
 def test_number_that_was_sent_outlives_a_kill_between_two_names(tmp_path: Path) -> None:
     # The number has its new name already, the answers do not.
-    (tmp_path / "requests-000.cut-1.sent").write_text("9\n")
+    (tmp_path / "requests-000.cut-1.sent").write_text("." * 9)
     (tmp_path / "requests-000.jsonl").write_text("x\n")
     set_aside(tmp_path, 0)
     assert cut_points(tmp_path) == [CutPoint(requests_file="requests-000.cut-1.jsonl", requests_sent=9)]
@@ -48,7 +48,7 @@ def test_file_that_is_being_written_is_not_set_aside(tmp_path: Path) -> None:
     path = directory.path / "requests-000.jsonl"
     with directory.requests("requests-000.jsonl") as file:
         file.count_sent()
-        assert (directory.path / "requests-000.sent").read_text() == "1\n", "it is not in our memory alone"
+        assert (directory.path / "requests-000.sent").read_text() == ".", "it is not in our memory alone"
         assert is_claimed(path)
         with pytest.raises(UsageError, match="is being measured by another process"):
             set_aside(directory.path, 0)

@@ -1,5 +1,6 @@
 """Run directories: written as they grow, read with every mistake told."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,25 @@ def test_what_is_written_is_read(run: Path) -> None:
     assert loaded.run == a_run("requests-000.jsonl")
     assert loaded.requests == ((a_record(0), a_record(1)),)
     assert loaded.notes == ()
+
+
+def test_runs_from_before_there_were_some_figures_are_read(run: Path) -> None:
+    data = json.loads((run / "run.json").read_text())
+    del data["definitions"]
+    for name in ("arrivals", "lag_s", "tokens_per_chunk", "cached_input_fraction", "other_models", "is_lower_bound"):
+        del data["points"][0]["metrics"][name]
+    for name in ("ttft_s", "itl_s", "tpot_s", "e2e_s"):
+        data["points"][0]["metrics"][name] = {"mean": 1.0, "p50": 1.0, "p90": 1.0, "p95": 1.0, "p99": 1.0}
+    (run / "run.json").write_text(json.dumps(data))
+    line = json.loads((run / "requests-000.jsonl").read_text().splitlines()[0])
+    for name in ("cached_input_tokens", "reasoning_tokens", "model"):
+        line.pop(name, None)
+    (run / "requests-000.jsonl").write_text(json.dumps(line) + "\n")
+    loaded = read_run(run)
+    assert loaded.requests == ((a_record(0),),)
+    found = loaded.run.points[0].metrics
+    assert (found.ttft_s.p95, found.ttft_s.n, found.ttft_s.ci95_p95) == (1.0, None, None)
+    assert (found.arrivals, found.lag_s.p99, found.is_lower_bound) == (None, None, False)
 
 
 def test_last_line_that_is_cut_off_is_passed_over(run: Path) -> None:

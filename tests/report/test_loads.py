@@ -1,0 +1,77 @@
+"""Load points as text, from figures that are given."""
+
+from planner.report.loads import load_table
+from planner.schema.benchmark import ArrivalFigures, ClientHealth, LoadPoint, RequestCounts, Statistics
+
+KNOWN = Statistics(
+    n=100, mean=0.2, p50=0.1, p90=0.3, p95=0.4, p99=1.5, ci95_p50=(0.09, 0.11), ci95_p90=(0.25, 0.36)
+)  # fmt: skip
+NONE = Statistics(n=0)
+
+
+def a_point(**more: object) -> LoadPoint:
+    told = {
+        "offered_requests_per_s": 5.0,
+        "achieved_requests_per_s": 4.75,
+        "arrivals": ArrivalFigures(
+            requests_per_s=5.125, cv=0.96, ci95_requests_per_s=(4.5, 5.5), ci95_cv=(0.875, 1.125)
+        ),
+        "requests": RequestCounts(sent=102, ok=100, failed=2),
+        "errors": {"http_500": 2},
+        "input_tokens_per_s": 2500.0,
+        "output_tokens_per_s": 600.0,
+        "ttft_s": KNOWN,
+        "itl_s": KNOWN,
+        "tpot_s": KNOWN,
+        "e2e_s": KNOWN,
+        "lag_s": KNOWN,
+        "client": ClientHealth(cpu_fraction=0.25, loop_lag_p99_s=0.002),
+    }
+    return LoadPoint.model_validate(told | more)
+
+
+def row(table: str, name: str) -> str:
+    return next(line for line in table.splitlines() if line.strip().startswith(f"{name} "))
+
+
+def test_one_point_is_shown_in_full() -> None:
+    table = load_table([a_point(goodput_requests_per_s=4.5, goodput_fraction=0.9, tokens_per_chunk=2.5)])
+    assert "102 sent, 100 ok, 2 failed (http_500 2)" in table
+    assert "5.125 requests/s (expected 4.500 to 5.500); CV of the gaps 0.960 (expected 0.875 to 1.125)" in table
+    assert "4.75 requests/s, 2,500 input tokens/s, 600 output tokens/s" in table
+    assert "4.5 requests/s, 90.0% of those sent" in table
+    assert "2.500 per chunk" in table
+    assert "0.25 of a core, p99 of the lag of its event loop 2.000 ms" in table
+    for name in ("TTFT", "ITL", "TPOT", "E2E", "lag"):
+        shown = row(table, name).split()
+        assert shown[:5] == [name, "100", "200.0", "100.0", "[90.00–110.0]"]
+        assert shown[5:7] == ["300.0", "[250.0–360.0]"]
+        assert shown[7:] == ["400.0", "[not", "estimable]", "1,500", "[not", "estimable]"]
+    assert "(last − first token) / (output tokens − 1), by request [ms]" in table
+
+
+def test_lower_bounds_are_marked() -> None:
+    table = load_table([a_point(is_lower_bound=True)])
+    assert "≥400.0 [not estimable]" in row(table, "TTFT")
+    assert "≥" not in row(table, "lag"), "how late a request was sent is known, whatever became of it"
+    assert "a lower bound" in table
+    assert "≥" not in load_table([a_point()])
+
+
+def test_points_are_shown_side_by_side_on_lines_of_a_terminal() -> None:
+    users = a_point(offered_requests_per_s=None, concurrency=8, lag_s=Statistics(), is_lower_bound=True)
+    lines = load_table([users, a_point(is_saturated=True)]).splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["load", "8", "5/s"]
+    assert "(too much)" in lines[2]
+    assert "5.125  0.960" in lines[5]
+    assert max(len(line) for line in lines) <= 120
+
+
+def test_nothing_is_a_dash() -> None:
+    nothing = a_point(
+        arrivals=None, client=None, lag_s=Statistics(), **dict.fromkeys(("ttft_s", "itl_s", "tpot_s", "e2e_s"), NONE)
+    )
+    table = load_table([nothing])
+    assert row(table, "TTFT").split() == ["TTFT", "0", *["–"] * 5]
+    assert "lag" not in table.replace("lag_s", "")
+    assert "sent " not in table.replace("102 sent", "").split("throughput")[0]
