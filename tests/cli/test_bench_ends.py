@@ -107,7 +107,7 @@ def test_e13_nothing_more_is_sent_when_results_cannot_be_stored(load: tuple[str,
             out, err = process.communicate(timeout=120)
         sent = settled(server)
     assert process.returncode == 3, err
-    assert "run/requests-000.jsonl: cannot be written: File too large" in err
+    assert "run/requests-000.jsonl: cannot be written: " in err
     assert "Traceback" not in err
     assert out == ""
     kept = whole_lines(tmp_path / "run" / "requests-000.jsonl")

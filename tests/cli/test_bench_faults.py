@@ -132,7 +132,7 @@ def test_e8_late_starts_are_told_and_part_of_the_latency(tmp_path: Path, monkeyp
     assert data["ttft_s"]["p50"] >= data["lag_s"]["p50"]
     assert data["client"]["is_saturated"] is True
     assert done.returncode == 4
-    assert "the client was saturated" in done.stderr
+    assert "the client was the bottleneck" in done.stderr
 
 
 def restart_at(server: KnownServer, requests: int) -> threading.Thread:
