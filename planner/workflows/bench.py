@@ -191,6 +191,8 @@ async def _point(
 
     with book.requests() as file:
         await watch.begin()
+        if interruption.is_asked:  # meanwhile: there was no driver of this point to hear of it
+            return Outcome(is_interrupted=True)
         if plan.options.processes > 1:
             path = book.directory.path / book.next_file
             fleet = Fleet(plan.options.processes, schedule, load, path, on_progress, max_error_fraction)

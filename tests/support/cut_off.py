@@ -39,7 +39,8 @@ def cut_off(folder: Path, arguments: list[str], is_time: Callable[[], bool], how
             stderr=errors,
         )
         try:
-            while not is_time() and process.poll() is None:
+            until_s = time.monotonic() + 60
+            while not is_time() and process.poll() is None and time.monotonic() < until_s:
                 time.sleep(0.02)
             assert process.poll() is None, f"it ended before it was time: {said.read_text()}"
             process.send_signal(how)
@@ -67,7 +68,7 @@ def resume(folder: Path, *arguments: str, **environment: str) -> Done:
 def went_well(done: Done) -> None:
     """Checks that a bench ended well."""
     # A machine that is busy with other things makes a client that does not keep up, and that must say so.
-    assert done.returncode == 0 or (done.returncode == 4 and "client was saturated" in done.stderr), done.stderr
+    assert done.returncode == 0 or (done.returncode == 4 and "client was the bottleneck" in done.stderr), done.stderr
 
 
 def run_json(folder: Path) -> dict[str, Any]:

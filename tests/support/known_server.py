@@ -33,7 +33,9 @@ class KnownServer:
         extra_tokens: counted on top, as for somebody else.
     """
 
-    def __init__(self, *modes: str, first_s: float = 0.01, gap_s: float = 0.0, queue: bool = False) -> None:
+    def __init__(
+        self, *modes: str, first_s: float = 0.01, gap_s: float = 0.0, queue: bool = False, port: int = 0
+    ) -> None:
         self.modes = modes or ("ok",)
         self.first_s, self.gap_s = first_s, gap_s
         self.log: list[Served] = []
@@ -49,6 +51,7 @@ class KnownServer:
         self.extra_tokens = 0
         self._counted_from = 0
         self.connections = 0
+        self.port = port
         self._queue = asyncio.Lock() if queue else None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
@@ -56,7 +59,6 @@ class KnownServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.port = 0
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
         self.url = f"http://127.0.0.1:{self.port}"
         return self
@@ -70,7 +72,7 @@ class KnownServer:
         self._loop.close()
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, reuse_address=True)
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     def restart(self, down_s: float, started_later_s: float = 100.0) -> None:

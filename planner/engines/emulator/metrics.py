@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from math import inf
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -83,6 +83,7 @@ class Metrics(Collector):
         self._lateness_s = Histogram(_LATENESS_S)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
+        ProcessCollector(registry=self._registry)  # above all its start, by which a restart is seen
 
     def observe(self, step: Step) -> None:
         """Counts a step whose tokens have just been written."""

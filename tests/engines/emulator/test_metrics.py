@@ -1,11 +1,13 @@
 """What /metrics says, against what was sent."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from planner.engines.counters import parse_counters, restart
 from planner.engines.emulator.metrics import Histogram
 from planner.engines.emulator.process import emulating
 from tests.engines.emulator.conftest import Client
@@ -19,10 +21,28 @@ def samples(client: Client) -> dict[tuple[str, str], float]:
     found = {}
     for family in text_string_to_metric_families(client.ask("/metrics").text):
         for sample in family.samples:
+            if sample.name.startswith("process_"):
+                continue
             labels = dict(sample.labels)
             assert (labels.pop("model_name"), labels.pop("engine")) == ("toy", "0")
             found[sample.name, labels.get("le") or labels.get("finished_reason") or ""] = sample.value
     return found
+
+
+def test_a_restart_can_be_seen(write_profile: Callable[..., Path]) -> None:
+    pages = []
+    for _ in range(2):
+        began_s = time.time()
+        with emulating(write_profile()) as url:
+            client = Client(url)
+            client.ask("/v1/completions", {"prompt": [7] * 9, "max_tokens": 4})
+            counters = parse_counters(client.ask("/metrics").text)
+        assert counters is not None
+        assert counters.started_s is not None
+        assert abs(counters.started_s - began_s) < 60
+        assert counters.generated_tokens == 4
+        pages.append(counters)
+    assert "later than the one before" in restart(*pages)
 
 
 def test_metrics_agree_with_what_was_sent(write_profile: Callable[..., Path]) -> None:
