@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +40,8 @@ class Exchange:
     (reset_before_output), or output (reset_mid_stream).
     """
 
-    def __init__(self, answer: Answer, timeouts: Timeouts) -> None:
+    def __init__(self, answer: Answer, timeouts: Timeouts, catch_up: Callable[[], None] = lambda: None) -> None:
+        """Waits for an answer; catch_up parses what has been read of it, before it is given up."""
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.is_over = False
         self._answer = answer
@@ -52,6 +54,7 @@ class Exchange:
         self._text = bytearray()
         self._began_s = answer.sent_s if answer.sent_s is not None else time.perf_counter()
         self._timer: asyncio.TimerHandle | None = None
+        self._catch_up = catch_up
         self._watch()
 
     def head(self, status: int, headers: dict[bytes, bytes]) -> None:
@@ -74,7 +77,7 @@ class Exchange:
         try:
             for payload in self._parser.feed(part):
                 if not self._reader.take(payload, now_s):
-                    self._finish()  # nothing after it counts
+                    self._finish(now_s)  # nothing after it counts
                     return
         except EventTooLongError as error:
             self._fail("protocol_error", str(error))
@@ -126,6 +129,9 @@ class Exchange:
 
     def _watch(self) -> None:
         """Gives the answer up where a limit has passed; else looks again when the next one would."""
+        self._catch_up()
+        if self.is_over:
+            return
         limits, now_s = self._timeouts, time.perf_counter()
         waits = [(self._began_s + limits.total_s, "timeout", f"no complete answer within {limits.total_s:g} s")]
         if self._answer.chunk_s:
@@ -147,9 +153,9 @@ class Exchange:
             self._answer.fail(kind, message)
             self._finish()
 
-    def _finish(self) -> None:
+    def _finish(self, now_s: float | None = None) -> None:
         self.is_over = True
-        self._answer.finished_s = time.perf_counter()
+        self._answer.finished_s = time.perf_counter() if now_s is None else now_s
         if self._timer is not None:
             self._timer.cancel()
         if not self.done.done():

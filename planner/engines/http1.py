@@ -10,6 +10,9 @@ _LONGEST_HEAD = 2**16
 _READ_BYTES = 2**18
 """As much as is read at once: a head may have the start of its body behind it."""
 _INTERIM = range(100, 200)
+_LAST_CHUNK, _SHORT = b"0\r\n\r\n", 8
+_MOST_PARTS = 32
+"""Parsed at once; more would be no faster, and keep other streams waiting."""
 
 
 class Receiver(Protocol):
@@ -36,6 +39,10 @@ class Connection(asyncio.Protocol):
 
     A streamed answer is thousands of small reads, each a call of `data_received`; an HTTP library spends several times
     longer on them than it takes to read and parse. The grammar is left to llhttp, the parser of Node.js.
+
+    Parts of a stream are stamped with their time as they are read, and parsed some at a time, when the stream ends, or
+    when somebody wants to know (`catch_up`): between two parts of one stream come hundreds of others, and what parsing
+    needs would have left the processor's caches each time.
     """
 
     def __init__(self) -> None:
@@ -46,6 +53,9 @@ class Connection(asyncio.Protocol):
         self._head_bytes = self._unparsed_bytes = 0
         self._has_head = False
         self._now_s = 0.0
+        self._is_chunked = False
+        self._parts: list[bytes] = []
+        self._read_s: list[float] = []
         self._is_open = False
         self.idle_since_s = 0.0
         """When the last response ended, on time.perf_counter [s]."""
@@ -65,7 +75,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Ends the connection at once, whatever is under way; the receiver hears nothing of it."""
-        self._receiver, self._is_open = None, False
+        self._receiver, self._is_open, self._is_chunked = None, False, False
         if self._transport is not None:
             self._transport.abort()
 
@@ -79,11 +89,24 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Some bytes came."""
-        self._now_s = time.perf_counter()
-        if not self._has_head and self._is_head_too_long(len(data)):
+        parts = self._parts
+        parts.append(data)
+        self._read_s.append(time.perf_counter())
+        # The mark that ends a stream may come in pieces; nothing else in one is as short as a piece of it.
+        if not self._is_chunked or len(parts) >= _MOST_PARTS or len(data) < _SHORT or data.endswith(_LAST_CHUNK):
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Parses what was read."""
+        parts, read_s = self._parts, self._read_s
+        if not parts:
             return
+        self._parts, self._read_s = [], []
         try:
-            self._parser.feed_data(data)
+            for part, self._now_s in zip(parts, read_s, strict=True):
+                if not self._has_head and self._is_head_too_long(len(part)):
+                    return
+                self._parser.feed_data(part)
         except httptools.HttpParserUpgrade:
             self._broken("the server switched to another protocol")
         except httptools.HttpParserError as error:
@@ -91,6 +114,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The server sends nothing more; that ends a body whose length nothing else tells."""
+        self.catch_up()
         receiver, self._receiver, self._is_open = self._receiver, None, False
         if receiver is not None and self._has_head:
             receiver.end()
@@ -100,6 +124,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
+        self.catch_up()
         receiver, self._receiver, self._is_open = self._receiver, None, False
         if receiver is not None:
             receiver.lost(_reason(exc))
@@ -124,6 +149,7 @@ class Connection(asyncio.Protocol):
         """The head is there."""
         if self._receiver is not None and (status := self._parser.get_status_code()) not in _INTERIM:
             self._has_head = True
+            self._is_chunked = self._headers.get(b"transfer-encoding", b"").strip().lower() == b"chunked"
             self._receiver.head(status, self._headers)
 
     def on_body(self, part: bytes) -> None:
@@ -135,7 +161,7 @@ class Connection(asyncio.Protocol):
         """The response is complete."""
         if self._receiver is not None and self._parser.get_status_code() in _INTERIM:
             return
-        receiver, self._receiver = self._receiver, None
+        receiver, self._receiver, self._is_chunked = self._receiver, None, False
         is_sent = self._transport is not None and not self._transport.get_write_buffer_size()
         if receiver is None or not is_sent or not self._parser.should_keep_alive():
             self.close()  # an answer that nobody asked for, or before the request was there, or the last one

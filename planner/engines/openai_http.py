@@ -17,6 +17,7 @@ import aiohttp
 
 from planner.engines.answers import Answer
 from planner.engines.exchange import Exchange, Timeouts
+from planner.engines.http1 import Connection
 from planner.engines.pool import Pool
 from planner.engines.target import Target
 
@@ -24,6 +25,7 @@ EndpointKind = Literal["chat", "completions"]
 
 _MOST_BODY_BYTES = 2**24
 _QUESTION_TIMEOUT_S = 30.0
+_SWEEP_S = 0.25
 _PATHS: dict[EndpointKind, str] = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
 
 
@@ -48,6 +50,8 @@ class OpenAIClient:
         self.endpoint: EndpointKind = endpoint
         self.timeouts = timeouts
         self._pool = Pool(target.root)
+        self._busy: set[Connection] = set()
+        self._sweep: asyncio.TimerHandle | None = None
         self._session: aiohttp.ClientSession | None = None
         self._head = _request_head(target, _PATHS[endpoint])
 
@@ -59,6 +63,8 @@ class OpenAIClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.close()
+        if self._sweep is not None:
+            self._sweep.cancel()
         if self._session is not None:
             await self._session.close()
 
@@ -98,11 +104,14 @@ class OpenAIClient:
                 answer.fail(kind, self.target.shown("no connection in time" if limit.expired() else _reason(error)))
                 answer.finished_s = time.perf_counter()
                 return
-        exchange = Exchange(answer, self.timeouts)
+        exchange = Exchange(answer, self.timeouts, connection.catch_up)
         try:
             connection.send(b"%s%d\r\n\r\n%s" % (self._head, len(body), body), exchange)
+            self._look_after(connection)
             await exchange.done
         finally:
+            self._busy.discard(connection)
+            connection.catch_up()
             exchange.cancel()
             if connection.is_idle:
                 self._pool.release(connection)
@@ -110,6 +119,17 @@ class OpenAIClient:
                 connection.close()
         if answer.message:
             answer.message = self.target.shown(answer.message)
+
+    def _look_after(self, connection: Connection) -> None:
+        """Lets no part of a stream lie unparsed for long: it may be an error, and the end of the answer."""
+        self._busy.add(connection)
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(_SWEEP_S, self._catch_up)
+
+    def _catch_up(self) -> None:
+        for connection in list(self._busy):
+            connection.catch_up()
+        self._sweep = asyncio.get_running_loop().call_later(_SWEEP_S, self._catch_up) if self._busy else None
 
     async def get(self, path: str) -> Reply:
         """A small question outside the load.
