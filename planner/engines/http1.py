@@ -102,11 +102,12 @@ class Connection(asyncio.Protocol):
         if not parts:
             return
         self._parts, self._read_s = [], []
+        feed = self._parser.feed_data
         try:
             for part, self._now_s in zip(parts, read_s, strict=True):
                 if not self._has_head and self._is_head_too_long(len(part)):
                     return
-                self._parser.feed_data(part)
+                feed(part)
         except httptools.HttpParserUpgrade:
             self._broken("the server switched to another protocol")
         except httptools.HttpParserError as error:

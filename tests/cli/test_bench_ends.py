@@ -31,6 +31,8 @@ import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, ({bytes}, {bytes}))
 sys.argv = ["planner", *sys.argv[1:]]
 from planner.cli.main import main
+
+pytestmark = pytest.mark.slow
 main()
 """
 

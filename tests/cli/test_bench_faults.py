@@ -17,6 +17,8 @@ from planner.engines.openai_http import OpenAIClient
 from planner.schema.benchmark import RequestRecord
 from planner.store.runs import read_run
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("--input-tokens", "64", "--output-tokens", "5", "--json", "--out", "run")
 ENDURING = ("--max-error-fraction", "1", "--timeout-s", "5", "--ttft-timeout-s", "2", "--idle-timeout-s", "1.5")
 APART = {"hang_for_all"}

@@ -13,6 +13,8 @@ from known_server import KnownServer
 
 from planner.store.runs import read_run
 
+pytestmark = pytest.mark.slow
+
 LENGTHS = ("--input-tokens", "lognormal:p50=60,p95=120", "--output-tokens", "lognormal:p50=3,p95=6")
 LOADS = ("--sweep", "--concurrency", "2", "--rate", "25,40", "--requests", "30", "--seed", "7")
 

@@ -72,6 +72,8 @@ if args == ["--version"]:
     print("0.32.0+fake"); sys.exit()
 sys.path.insert(0, {support!r})
 from known_server import KnownServer
+
+pytestmark = pytest.mark.slow
 server = KnownServer(first_s=0.05, port=int(args[args.index("--port") + 1]))
 server.pages["/version"] = 200, {{"version": "0.32.0+fake"}}
 try:

@@ -124,6 +124,7 @@ def test_every_row_of_the_client_is_there() -> None:
     assert {fault.row for fault in FAULTS.values()} >= {"E1", "E2", "E3", "E4", "E5", "E6", "E7", "E23", "E24", "E25"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loops", LOOPS)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_sent_is_ok_failed_and_cancelled_in_any_mixture(seed: int, loops: Loops) -> None:
