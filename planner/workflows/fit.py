@@ -67,7 +67,7 @@ def fit_profile(paths: Sequence[Path], options: FitOptions) -> FittedProfile:
     """
     measurements = read_measurements(paths)
     server = _one_server(measurements, options)
-    usable, warnings = _usable(measurements)
+    usable, warnings = usable_points(measurements)
     limits, assumed = _limits(server.limits, options.limits)
     if assumed:
         told = ", ".join(f"{name}={getattr(limits, name):,}" for name in assumed)
@@ -149,7 +149,7 @@ def _differences(first: Measurement, other: Measurement) -> Iterator[tuple[str, 
             yield name, ours, theirs
 
 
-def _usable(measurements: Sequence[Measurement]) -> tuple[list[Measurement], list[str]]:
+def usable_points(measurements: Sequence[Measurement]) -> tuple[list[Measurement], list[str]]:
     """Load points that say something about the server, and why others do not."""
     usable: list[Measurement] = []
     warnings = sorted({note for measurement in measurements for note in measurement.notes})
@@ -161,6 +161,8 @@ def _usable(measurements: Sequence[Measurement]) -> tuple[list[Measurement], lis
             warnings.append(
                 f"{measurement.label}: not used, since {requests.failed} of {requests.sent} requests failed"
             )
+        elif doubts := [*measurement.point.doubts, *(f"{model} answered" for model in measurement.point.other_models)]:
+            warnings.append(f"{measurement.label}: not used: {doubts[0]}")
         elif requests.ok == 0:
             warnings.append(f"{measurement.label}: not used, since no request was answered")
         else:
