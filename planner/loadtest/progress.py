@@ -63,14 +63,12 @@ class Tally:
     ok: int = 0
     failed: int = 0
     cancelled: int = 0
-    failed_in_a_row: int = 0
     _recent: deque[_Answered] = field(default_factory=lambda: deque(maxlen=_RECENT))
 
     def finished(self, entry: RequestRecord) -> None:
         """Counts a request that ended."""
         if entry.outcome == OK:
             self.ok += 1
-            self.failed_in_a_row = 0
             first_s = entry.due_s if entry.first_token_s is None else entry.first_token_s
             tokens = entry.output_tokens or len(entry.gaps_s) + 1
             self._recent.append(_Answered(entry.sent_s or entry.due_s, first_s - entry.due_s, tokens))
@@ -78,7 +76,6 @@ class Tally:
             self.cancelled += 1
         else:
             self.failed += 1
-            self.failed_in_a_row += 1
 
     def progress(self) -> Progress:
         """The figures as they are now."""

@@ -48,11 +48,6 @@ class Calibration:
         """
         return max(1, round((tokens - self.fixed_tokens) / self.tokens_per_word))
 
-    @property
-    def least_tokens(self) -> float:
-        """Of the shortest prompt [tokens]."""
-        return self.fixed_tokens + self.tokens_per_word
-
 
 class Prompts:
     """Words in random order, different from the first on for every seed and index, so that no prefix cache helps.
