@@ -9,6 +9,7 @@ import json
 import os
 import time
 from dataclasses import dataclass
+from itertools import islice
 from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -25,7 +26,8 @@ EndpointKind = Literal["chat", "completions"]
 
 _MOST_BODY_BYTES = 2**24
 _QUESTION_TIMEOUT_S = 30.0
-_SWEEP_S = 0.25
+_ROUND_S, _PARTS_OF_ROUND = 0.25, 50
+"""In which every connection is looked after once, a fiftieth of them at a time."""
 _PATHS: dict[EndpointKind, str] = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
 
 
@@ -50,8 +52,8 @@ class OpenAIClient:
         self.endpoint: EndpointKind = endpoint
         self.timeouts = timeouts
         self._pool = Pool(target.root)
-        self._busy: set[Connection] = set()
-        self._sweep: asyncio.TimerHandle | None = None
+        self._busy: dict[Connection, None] = {}
+        self._round: asyncio.TimerHandle | None = None
         self._session: aiohttp.ClientSession | None = None
         self._head = _request_head(target, _PATHS[endpoint])
 
@@ -63,8 +65,8 @@ class OpenAIClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.close()
-        if self._sweep is not None:
-            self._sweep.cancel()
+        if self._round is not None:
+            self._round.cancel()
         if self._session is not None:
             await self._session.close()
 
@@ -110,7 +112,7 @@ class OpenAIClient:
             self._look_after(connection)
             await exchange.done
         finally:
-            self._busy.discard(connection)
+            self._busy.pop(connection, None)
             connection.catch_up()
             exchange.cancel()
             if connection.is_idle:
@@ -122,14 +124,17 @@ class OpenAIClient:
 
     def _look_after(self, connection: Connection) -> None:
         """Lets no part of a stream lie unparsed for long: it may be an error, and the end of the answer."""
-        self._busy.add(connection)
-        if self._sweep is None:
-            self._sweep = asyncio.get_running_loop().call_later(_SWEEP_S, self._catch_up)
+        self._busy[connection] = None
+        if self._round is None:
+            self._round = asyncio.get_running_loop().call_later(_ROUND_S / _PARTS_OF_ROUND, self._go_round)
 
-    def _catch_up(self) -> None:
-        for connection in list(self._busy):
+    def _go_round(self) -> None:
+        """Has a few connections parse what they have; all of them at once would keep the others' parts waiting."""
+        for connection in list(islice(self._busy, -(-len(self._busy) // _PARTS_OF_ROUND))):
+            self._busy[connection] = self._busy.pop(connection)  # to the end of the row
             connection.catch_up()
-        self._sweep = asyncio.get_running_loop().call_later(_SWEEP_S, self._catch_up) if self._busy else None
+        again = asyncio.get_running_loop().call_later
+        self._round = again(_ROUND_S / _PARTS_OF_ROUND, self._go_round) if self._busy else None
 
     async def get(self, path: str) -> Reply:
         """A small question outside the load.
