@@ -1,6 +1,8 @@
 """One HTTP/1.1 connection, as close to the socket as a load generator needs: bytes out, body parts in."""
 
 import asyncio
+import itertools
+import math
 import time
 from typing import Protocol, cast
 
@@ -11,8 +13,9 @@ _READ_BYTES = 2**18
 """As much as is read at once: a head may have the start of its body behind it."""
 _INTERIM = range(100, 200)
 _LAST_CHUNK, _SHORT = b"0\r\n\r\n", 8
-_MOST_PARTS = 32
-"""Parsed at once; more would be no faster, and keep other streams waiting."""
+_LEAST_PARTS, _MORE_PARTS = 24, 17
+"""Parsed at once. Connections differ in it, so that streams which began together are not parsed all together."""
+_numbers = itertools.count()
 
 
 class Receiver(Protocol):
@@ -54,6 +57,7 @@ class Connection(asyncio.Protocol):
         self._has_head = False
         self._now_s = 0.0
         self._is_chunked = False
+        self._most_parts = _LEAST_PARTS + next(_numbers) % _MORE_PARTS
         self._parts: list[bytes] = []
         self._read_s: list[float] = []
         self._is_open = False
@@ -64,6 +68,11 @@ class Connection(asyncio.Protocol):
     def is_idle(self) -> bool:
         """Whether it may carry the next request."""
         return self._is_open and self._receiver is None
+
+    @property
+    def unparsed_since_s(self) -> float:
+        """When the first part that waits was read, on time.perf_counter [s]; infinite where none does."""
+        return self._read_s[0] if self._read_s else math.inf
 
     def send(self, request: bytes, receiver: Receiver) -> None:
         """Sends a whole request; what comes back goes to the receiver."""
@@ -93,7 +102,7 @@ class Connection(asyncio.Protocol):
         parts.append(data)
         self._read_s.append(time.perf_counter())
         # The mark that ends a stream may come in pieces; nothing else in one is as short as a piece of it.
-        if not self._is_chunked or len(parts) >= _MOST_PARTS or len(data) < _SHORT or data.endswith(_LAST_CHUNK):
+        if not self._is_chunked or len(parts) >= self._most_parts or len(data) < _SHORT or data.endswith(_LAST_CHUNK):
             self.catch_up()
 
     def catch_up(self) -> None:

@@ -9,7 +9,6 @@ import json
 import os
 import time
 from dataclasses import dataclass
-from itertools import islice
 from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -26,8 +25,9 @@ EndpointKind = Literal["chat", "completions"]
 
 _MOST_BODY_BYTES = 2**24
 _QUESTION_TIMEOUT_S = 30.0
-_ROUND_S, _PARTS_OF_ROUND = 0.25, 50
-"""In which every connection is looked after once, a fiftieth of them at a time."""
+_LONGEST_UNPARSED_S, _ROUND_S, _MOST_AT_ONCE = 0.5, 0.05, 50
+"""Parts of a stream that wait are parsed after half a second, a few connections' at a time: all of them at once would
+keep those of others waiting."""
 _PATHS: dict[EndpointKind, str] = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
 
 
@@ -52,7 +52,7 @@ class OpenAIClient:
         self.endpoint: EndpointKind = endpoint
         self.timeouts = timeouts
         self._pool = Pool(target.root)
-        self._busy: dict[Connection, None] = {}
+        self._busy: set[Connection] = set()
         self._round: asyncio.TimerHandle | None = None
         self._session: aiohttp.ClientSession | None = None
         self._head = _request_head(target, _PATHS[endpoint])
@@ -112,7 +112,7 @@ class OpenAIClient:
             self._look_after(connection)
             await exchange.done
         finally:
-            self._busy.pop(connection, None)
+            self._busy.discard(connection)
             connection.catch_up()
             exchange.cancel()
             if connection.is_idle:
@@ -124,17 +124,15 @@ class OpenAIClient:
 
     def _look_after(self, connection: Connection) -> None:
         """Lets no part of a stream lie unparsed for long: it may be an error, and the end of the answer."""
-        self._busy[connection] = None
+        self._busy.add(connection)
         if self._round is None:
-            self._round = asyncio.get_running_loop().call_later(_ROUND_S / _PARTS_OF_ROUND, self._go_round)
+            self._round = asyncio.get_running_loop().call_later(_ROUND_S, self._go_round)
 
     def _go_round(self) -> None:
-        """Has a few connections parse what they have; all of them at once would keep the others' parts waiting."""
-        for connection in list(islice(self._busy, -(-len(self._busy) // _PARTS_OF_ROUND))):
-            self._busy[connection] = self._busy.pop(connection)  # to the end of the row
+        old_s = time.perf_counter() - _LONGEST_UNPARSED_S
+        for connection in [each for each in self._busy if each.unparsed_since_s < old_s][:_MOST_AT_ONCE]:
             connection.catch_up()
-        again = asyncio.get_running_loop().call_later
-        self._round = again(_ROUND_S / _PARTS_OF_ROUND, self._go_round) if self._busy else None
+        self._round = asyncio.get_running_loop().call_later(_ROUND_S, self._go_round) if self._busy else None
 
     async def get(self, path: str) -> Reply:
         """A small question outside the load.
