@@ -24,6 +24,8 @@ from planner.schema.benchmark import RequestRecord
 from planner.store.runs import read_run
 from planner.workflows.server_watch import ServerWatch
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("--input-tokens", "64", "--output-tokens", "5", "--out", "run")
 CANARY = "sk-canary-0123456789"
 LIMITED = """
@@ -31,8 +33,6 @@ import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, ({bytes}, {bytes}))
 sys.argv = ["planner", *sys.argv[1:]]
 from planner.cli.main import main
-
-pytestmark = pytest.mark.slow
 main()
 """
 

@@ -11,6 +11,8 @@ import pytest
 from cut_off import REPOSITORY, cut_off, points_of, resume, run_json, settled, went_well
 from known_server import KnownServer
 
+pytestmark = pytest.mark.slow
+
 LOADS = ("--sweep", "--concurrency", "2", "--rate", "25", "--requests", "30")
 CANARY = "sk-canary-0123456789"
 
@@ -72,8 +74,6 @@ if args == ["--version"]:
     print("0.32.0+fake"); sys.exit()
 sys.path.insert(0, {support!r})
 from known_server import KnownServer
-
-pytestmark = pytest.mark.slow
 server = KnownServer(first_s=0.05, port=int(args[args.index("--port") + 1]))
 server.pages["/version"] = 200, {{"version": "0.32.0+fake"}}
 try:
