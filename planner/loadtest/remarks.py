@@ -52,7 +52,7 @@ def _told(client: ClientHealth) -> str:
     if client.lag_p99_s is not None:
         parts.append(f"p99 of its lag {client.lag_p99_s:.3g} s")
     if client.loop_lag_p99_s is not None:
-        parts.append(f"of its event loop's {client.loop_lag_p99_s:.3g} s")
+        parts.append(f"p99 of its event loop's lag {client.loop_lag_p99_s:.3g} s")
     if client.cpu_fraction is not None:
         parts.append(f"{client.cpu_fraction:.2f} of a core")
     return ", ".join(parts)
