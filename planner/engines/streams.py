@@ -61,7 +61,8 @@ class StreamSelector(selectors.BaseSelector):
                     is_other = True
             if is_other:
                 return self._others.select(0)
-            if self.is_loop_due or not events:
+            # Streams that never fall silent must not keep the loop from its timers.
+            if self.is_loop_due or not events or (until_s is not None and time.monotonic() >= until_s):
                 return []
             if until_s is not None:
                 wait_s = max(0.0, until_s - time.monotonic())
@@ -141,9 +142,11 @@ class StreamTransport(asyncio.Transport):
         """Closes at once."""
         if self._fd >= 0:
             self._loop.streams.remove_stream(self._fd)
-            self._fd = -1
             if self._sending is not None:
                 self._sending.cancel()
+                # At once, and not when the task gets to it: the next connection may have the same number by then.
+                self._loop.remove_writer(self._fd)
+            self._fd = -1
             self._socket.close()
 
     def close(self) -> None:
