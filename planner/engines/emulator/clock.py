@@ -2,7 +2,9 @@
 
 Times are planned ahead and kept: a step starts at the planned end of the one before, or at the arrival that ends an
 idle time, and ends as much later as the profile says. A thread that wakes up late hands its tokens over late, but
-plans nothing later, so that delays neither add up nor change which requests share a step.
+plans nothing later, so that delays neither add up nor change which requests share a step. A step is put together a
+moment after its planned start, when all are known that had arrived by then: a request takes some time from the event
+loop to this thread, and must not miss its step for that.
 """
 
 import asyncio
@@ -18,6 +20,8 @@ from planner.core.scheduler import Scheduler
 _COARSE_SLEEP_S = 0.05
 """Longer waits are spent where a stop is heard; what is left is slept through, since that ends more precisely."""
 _COARSE_MARGIN_S = 0.02
+_LONGEST_GRACE_S, _GRACE_OF_STEP = 0.001, 0.25
+"""How long after its start a step is put together; of very short steps, a part of what they last at least."""
 
 
 @dataclass(eq=False)
@@ -77,6 +81,7 @@ class EngineThread:
 
     Args:
         scheduler: the engine; nobody else may use it from now on.
+        least_step_s: that any step takes [s].
         loop: the event loop that the requests live in; `deliver` and `fail` are called there.
         deliver: told once for every step.
         fail: told of an error that ended the thread.
@@ -85,12 +90,14 @@ class EngineThread:
     def __init__(
         self,
         scheduler: Scheduler,
+        least_step_s: float,
         loop: asyncio.AbstractEventLoop,
         deliver: Callable[[Step], None],
         fail: Callable[[BaseException], None],
     ) -> None:
         self.load = Load()
         self._scheduler = scheduler
+        self._grace_s = min(_LONGEST_GRACE_S, _GRACE_OF_STEP * least_step_s)
         self._loop = loop
         self._deliver = deliver
         self._fail = fail
@@ -133,6 +140,8 @@ class EngineThread:
 
     def _turn(self) -> None:
         """One step; or, where there is nothing to do, a wait."""
+        if self._by_slot:  # an idle engine takes whoever comes first, at once
+            self._sleep_until(self._boundary_s + self._grace_s)
         aborted = [*self._let_go(), *self._let_in()]
         duration_s = self._scheduler.begin_step()
         scheduler = self._scheduler

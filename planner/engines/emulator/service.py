@@ -44,7 +44,8 @@ class Service:
         self._has_warned = False
         self._outstanding = 0
         scheduler = Scheduler(profile.step_time_s, profile.limits, MOST_REQUESTS)
-        self._engine = EngineThread(scheduler, asyncio.get_running_loop(), self._deliver, self._fail)
+        loop = asyncio.get_running_loop()
+        self._engine = EngineThread(scheduler, profile.step_time_s.base, loop, self._deliver, self._fail)
         self._engine.start()
 
     def stop(self) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from planner.core.scheduler import Scheduler
+from planner.engines.emulator import clock
 from planner.engines.emulator import service as service_module
 from planner.engines.emulator.bodies import Demand, RequestRefusedError
 from planner.engines.emulator.clock import EngineThread, Job, Step
 from planner.engines.emulator.service import Service
 from planner.errors import EnvironmentLackingError, InputError
-from planner.schema.profile import Profile
+from planner.schema.profile import Profile, StepTime
 
 PROFILE = Profile.model_validate(
     {
@@ -104,7 +105,7 @@ def test_an_engine_that_fails_says_so() -> None:
         failed: asyncio.Future[BaseException] = loop.create_future()
         steps: list[Step] = []
         scheduler = Scheduler(PROFILE.step_time_s, PROFILE.limits, 1)
-        engine = EngineThread(scheduler, loop, steps.append, failed.set_result)
+        engine = EngineThread(scheduler, 0.001, loop, steps.append, failed.set_result)
         engine.start()
         engine.submit(
             Job(5000, 1, lambda: None, loop.create_future(), 0.0, 0.0)
@@ -120,9 +121,8 @@ def test_steps_end_when_planned_whatever_the_delay_of_the_one_before() -> None:
     async def serve() -> list[float]:
         loop = asyncio.get_running_loop()
         due_s: list[float] = []
-        engine = EngineThread(
-            Scheduler(PROFILE.step_time_s, PROFILE.limits, 1), loop, lambda step: due_s.append(step.due_s), due_s.clear
-        )
+        scheduler = Scheduler(PROFILE.step_time_s, PROFILE.limits, 1)
+        engine = EngineThread(scheduler, 0.001, loop, lambda step: due_s.append(step.due_s), due_s.clear)
         engine.start()
         now_s = time.monotonic()
         job = Job(1, 50, lambda: None, loop.create_future(), now_s, now_s)
@@ -135,3 +135,29 @@ def test_steps_end_when_planned_whatever_the_delay_of_the_one_before() -> None:
 
     for number, since_s in enumerate(asyncio.run(serve()), start=1):
         assert math.isclose(since_s, number * 0.001, abs_tol=1e-9)
+
+
+def test_request_that_had_arrived_joins_its_step_though_it_is_handed_over_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first has steps of 100 ms; the second arrives at the end of one, and is handed over a little later."""
+    monkeypatch.setattr(clock, "_LONGEST_GRACE_S", 0.025)  # so that a busy machine can keep it
+    times = StepTime(base=0.1)
+    limits = PROFILE.limits.model_copy(update={"max_num_seqs": 2})
+
+    async def serve() -> tuple[float, float | None]:
+        loop = asyncio.get_running_loop()
+        engine = EngineThread(Scheduler(times, limits, 2), times.base, loop, lambda _: None, lambda _: None)
+        engine.start()
+        begin_s = time.monotonic()
+        engine.submit(Job(1, 50, lambda: None, loop.create_future(), begin_s, begin_s))
+        boundary_s = begin_s + 3 * times.base
+        late = Job(1, 1, lambda: None, loop.create_future(), boundary_s, boundary_s)
+        await asyncio.sleep(boundary_s + 0.003 - time.monotonic())
+        engine.submit(late)
+        await asyncio.sleep(2 * times.base)
+        engine.stop()
+        return boundary_s, late.joined_s
+
+    boundary_s, joined_s = asyncio.run(serve())
+    assert joined_s == pytest.approx(boundary_s, abs=1e-9)
