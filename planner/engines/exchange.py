@@ -72,7 +72,7 @@ class Exchange:
         if not self._is_stream:
             self._text += part
             if len(self._text) > _MOST_BODY_BYTES:
-                self.end()
+                self.end(now_s)
             return
         try:
             for payload in self._parser.feed(part):
@@ -82,28 +82,28 @@ class Exchange:
         except EventTooLongError as error:
             self._fail("protocol_error", str(error))
 
-    def end(self) -> None:
-        """The response is complete."""
+    def end(self, now_s: float) -> None:
+        """The response is complete, since a time."""
         if self.is_over:
             return
         if not self._is_stream:
             self._no_stream()
-        elif all(self._reader.take(payload, time.perf_counter()) for payload in self._parser.close()):
+        elif all(self._reader.take(payload, now_s) for payload in self._parser.close()):
             self._reader.end()
         elif self._answer.outcome == "protocol_error":
             self._answer.fail("truncated", "the stream ended in the middle of an event")
-        self._finish()
+        self._finish(now_s)
 
     def lost(self, reason: str) -> None:
         """The connection broke."""
         if self.is_over:
             return
-        if self._reader.is_whole and self._answer.chunk_s:
-            self._finish()  # all of it had come
+        if self._is_all_there:
+            self._finish(self._answer.chunk_s[-1])
         elif not self._status:
             self._fail("reset_before_headers", reason)
         elif self._status != _OK_STATUS:
-            self.end()  # what it refused with is known, whatever is missing of its words
+            self.end(time.perf_counter())  # what it refused with is known, whatever is missing of its words
         else:
             self._fail("reset_mid_stream" if self._answer.chunk_s else "reset_before_output", reason)
 
@@ -115,6 +115,10 @@ class Exchange:
         """Nobody waits for it any more."""
         if not self.is_over:
             self._finish()
+
+    @property
+    def _is_all_there(self) -> bool:
+        return self._reader.is_whole and bool(self._answer.chunk_s)
 
     def _no_stream(self) -> None:
         text = self._text.decode("utf-8", "backslashreplace")
@@ -141,7 +145,9 @@ class Exchange:
             told = f"no token within {limits.first_token_s:g} s"
             waits.append((self._began_s + limits.first_token_s, "timeout_first_token", told))
         until_s, kind, message = min(waits)
-        if until_s <= now_s:
+        if until_s <= now_s and self._is_all_there:
+            self._finish(self._answer.chunk_s[-1])  # only the end of the response never came
+        elif until_s <= now_s:
             self._fail(kind, message)
         else:
             # A limit of idleness is shorter than what is left until the first token; look often enough for it.

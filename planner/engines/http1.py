@@ -9,8 +9,8 @@ from typing import Protocol, cast
 import httptools
 
 _LONGEST_HEAD = 2**16
-_READ_BYTES = 2**18
-"""As much as is read at once: a head may have the start of its body behind it."""
+_MOST_READ_BYTES = 2**18
+"""That asyncio reads at once, and our own transport less: a head may have the start of its body behind it."""
 _INTERIM = range(100, 200)
 _LAST_CHUNK, _SHORT = b"0\r\n\r\n", 8
 _LEAST_PARTS, _MORE_PARTS = 24, 17
@@ -27,8 +27,8 @@ class Receiver(Protocol):
     def body(self, part: bytes, now_s: float) -> None:
         """A part of the body, and when it was read from the network, on time.perf_counter [s]."""
 
-    def end(self) -> None:
-        """The response is complete, or its server closed the connection in good order."""
+    def end(self, now_s: float) -> None:
+        """The response is complete, or its server closed the connection in good order; when that was read [s]."""
 
     def lost(self, reason: str) -> None:
         """The connection broke, or closed before the head was there."""
@@ -119,6 +119,8 @@ class Connection(asyncio.Protocol):
                 feed(part)
         except httptools.HttpParserUpgrade:
             self._broken("the server switched to another protocol")
+        except httptools.HttpParserCallbackError as error:
+            raise error.__context__ or error from None  # a fault of ours, and not of what came
         except httptools.HttpParserError as error:
             self._broken(str(error))
 
@@ -127,7 +129,7 @@ class Connection(asyncio.Protocol):
         self.catch_up()
         receiver, self._receiver, self._is_open = self._receiver, None, False
         if receiver is not None and self._has_head:
-            receiver.end()
+            receiver.end(time.perf_counter())
         elif receiver is not None:
             receiver.lost("the server closed the connection without an answer")
         return False
@@ -177,12 +179,12 @@ class Connection(asyncio.Protocol):
             self.close()  # an answer that nobody asked for, or before the request was there, or the last one
         self.idle_since_s = self._now_s
         if receiver is not None:
-            receiver.end()
+            receiver.end(self._now_s)
 
     def _is_head_too_long(self, more_bytes: int) -> bool:
         """Whether a head without an end is given up; the parser would gather it."""
         self._unparsed_bytes += more_bytes
-        is_too_long = self._unparsed_bytes > _LONGEST_HEAD + _READ_BYTES
+        is_too_long = self._unparsed_bytes > _LONGEST_HEAD + _MOST_READ_BYTES
         if is_too_long:
             self._broken(f"headers of more than {_LONGEST_HEAD:,} bytes")
         return is_too_long

@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -52,7 +53,7 @@ class OpenAIClient:
         self.endpoint: EndpointKind = endpoint
         self.timeouts = timeouts
         self._pool = Pool(target.root)
-        self._busy: set[Connection] = set()
+        self._busy: dict[Connection, None] = {}
         self._round: asyncio.TimerHandle | None = None
         self._session: aiohttp.ClientSession | None = None
         self._head = _request_head(target, _PATHS[endpoint])
@@ -85,10 +86,11 @@ class OpenAIClient:
 
     async def connect(self, connections: int) -> None:
         """Opens connections ahead of the requests that will need them; those that fail are left to the requests."""
-        opened = [self._pool.open() for _ in range(connections)]
-        for connection in await asyncio.gather(*opened, return_exceptions=True):
-            if not isinstance(connection, BaseException):
-                self._pool.release(connection)
+        await asyncio.gather(*(self._open_ahead() for _ in range(connections)))
+
+    async def _open_ahead(self) -> None:
+        with suppress(OSError):
+            self._pool.release(await self._pool.open())
 
     async def ask(self, body: bytes, answer: Answer) -> None:
         """Sends a request and reads its answer to the end, into `answer`; failures are answers too.
@@ -112,7 +114,7 @@ class OpenAIClient:
             self._look_after(connection)
             await exchange.done
         finally:
-            self._busy.discard(connection)
+            self._busy.pop(connection, None)
             connection.catch_up()
             exchange.cancel()
             if connection.is_idle:
@@ -124,7 +126,7 @@ class OpenAIClient:
 
     def _look_after(self, connection: Connection) -> None:
         """Lets no part of a stream lie unparsed for long: it may be an error, and the end of the answer."""
-        self._busy.add(connection)
+        self._busy[connection] = None
         if self._round is None:
             self._round = asyncio.get_running_loop().call_later(_ROUND_S, self._go_round)
 
@@ -132,6 +134,8 @@ class OpenAIClient:
         old_s = time.perf_counter() - _LONGEST_UNPARSED_S
         for connection in [each for each in self._busy if each.unparsed_since_s < old_s][:_MOST_AT_ONCE]:
             connection.catch_up()
+            if connection in self._busy:
+                self._busy[connection] = self._busy.pop(connection)  # behind those that still wait for their turn
         self._round = asyncio.get_running_loop().call_later(_ROUND_S, self._go_round) if self._busy else None
 
     async def get(self, path: str) -> Reply:

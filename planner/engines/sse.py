@@ -2,6 +2,7 @@
 
 MOST_EVENT_BYTES = 2**24
 """A stream without an end of line must not fill the memory."""
+_EMPTY_BYTES = len(b"data: \n\n")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -40,7 +41,7 @@ class SseParser:
         is_one_line = part.startswith(b"data: ") and part.find(b"\n") == len(part) - 2 and part.endswith(b"\n")
         if is_one_line and not self._rest and not self._data and b"\r" not in part:
             self._is_first_line = self._ends_in_cr = False
-            return [part[6:-2]]
+            return [part[6:-2]] if len(part) > _EMPTY_BYTES else []
         if not part:
             return []
         if self._ends_in_cr and part.startswith(b"\n"):
@@ -71,9 +72,9 @@ class SseParser:
         if self._is_first_line:
             line, self._is_first_line = line.removeprefix(_BOM), False
         if not line:
-            if self._data:
-                events.append(b"\n".join(self._data))
-                self._data, self._length = [], 0
+            if data := b"\n".join(self._data):  # servers send empty ones to keep a connection alive
+                events.append(data)
+            self._data, self._length = [], 0
             return
         name, _, value = line.partition(b":")
         if name == b"data":

@@ -16,11 +16,13 @@ from planner.loadtest.recorder import Recorder
 from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Requests, Schedule
 from planner.loadtest.storm import StormWatch
-from planner.loadtest.watch import LoopWatch
+from planner.loadtest.watch import SelfWatch
 from planner.schema.benchmark import RequestRecord
 
 LEAD_S = 0.05
 """From the start of the driver to the first request, so that it is not late."""
+_CONNECT_S = 2.0
+"""For opening connections ahead; those that have been idle for longer than three are not used."""
 GRACE_S = 2.0
 """How long answers under way may still take after an interruption."""
 _SHOW_EVERY_S = 0.25
@@ -84,13 +86,14 @@ class Driver:
         count = _AHEAD if schedule.concurrency is None else min(schedule.concurrency, _MOST_AHEAD)
         self._before = Ahead(schedule.warmup, load, is_measured=False, count=count)
         self._counted = Ahead(schedule.measured, load, is_measured=True, count=count)
-        self._watch = LoopWatch()
+        self._watch = SelfWatch()
+        self._under_way = 0
+        self._left_at_end: int | None = None
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._fault: BaseException | None = None
         self._outcome = Outcome()
         self._tally = Tally(schedule, 0.0)
-        self._cpu_s: float | None = None
         self._pacer: Pacer | None = None
 
     def interrupt(self) -> None:
@@ -115,31 +118,38 @@ class Driver:
         self._counted.work(math.inf)
         self._before.work(math.inf)
         if users is not None:
-            await self._load.connect(users)
+            await self._connect(users)
         gc.collect()
         gc.freeze()  # what is there already need not be looked through while latencies are measured
         start_s = await self._when() if self._when is not None else starts_s(self._schedule)
         self._tally.start_s = self._recorder.start_s = start_s
         helpers = [asyncio.create_task(self._show()), asyncio.create_task(self._do_chores())]
         helpers[1].add_done_callback(self._ended)
-        self._watch.start()
         try:
             with Pacer() as self._pacer:
                 await (self._open_loop(self._pacer) if users is None else self._closed_loop(users))
                 await self._drain()
         finally:
-            self._watch.stop()
+            self._watch.end()
+            self._end()  # or users who are cancelled would ask on
             self._cancel()
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, *self._tasks, return_exceptions=True)
             gc.unfreeze()
-        wall_s = time.perf_counter() - self._tally.start_s
-        if self._cpu_s is not None and wall_s > 0:
-            self._outcome.cpu_fraction = (time.process_time() - self._cpu_s) / wall_s
         self._recorder.finish()
         self._outcome.loop_lags_s = array("d", self._watch.lags_s)
+        self._outcome.cpu_fraction = self._watch.cpu_fraction or 0.0
         return self._outcome
+
+    async def _connect(self, users: int) -> None:
+        """Opens the users' connections ahead, as far as that succeeds soon; requests open those that are missing."""
+        opening = asyncio.create_task(self._load.connect(users))
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({opening, stopped}, timeout=_CONNECT_S, return_when=asyncio.FIRST_COMPLETED)
+        opening.cancel()
+        stopped.cancel()
+        await asyncio.gather(opening, stopped, return_exceptions=True)
 
     async def _open_loop(self, pacer: Pacer) -> None:
         for requests, ahead, is_measured in self._parts():
@@ -149,6 +159,7 @@ class Driver:
                 if self._stop.is_set() or (item := ahead.take()) is None:
                     return
                 self._spawn(self._send(requests, *item, float(due), is_measured))
+        self._nothing_more_to_send(self._under_way)
 
     async def _closed_loop(self, users: int) -> None:
         start_s, duration_s = self._tally.start_s, self._schedule.duration_s
@@ -165,6 +176,7 @@ class Driver:
                         if not self._has_time(end_s):
                             break
                     await self._send(requests, *item, None, is_measured)
+            self._nothing_more_to_send(users)
 
         for _ in range(users):
             self._spawn(use())
@@ -176,20 +188,32 @@ class Driver:
     async def _send(self, requests: Requests, index: int, body: bytes, due_s: float | None, is_measured: bool) -> None:
         answer = Answer()
         if is_measured:
-            if self._cpu_s is None:
-                self._cpu_s = time.process_time()
+            self._watch.begin()
             self._tally.sent += 1
+        self._under_way += 1
         try:
             await self._load.ask(body, answer)
         except asyncio.CancelledError:
             answer.fail(CANCELLED)
             answer.finished_s = time.perf_counter()
+        self._under_way -= 1
+        self._look_at_the_end()
         asked = int(requests.input_tokens[index]), int(requests.output_tokens[index])
         self._recorder.put(requests.place(index), due_s, asked, answer, not is_measured)
-        if is_measured and answer.outcome != CANCELLED:
+        if answer.outcome != CANCELLED:
             reason = self._storm.take(answer.outcome == OK)
             if reason and not self._stop.is_set():
                 self.give_up(reason)
+
+    def _nothing_more_to_send(self, under_way: int) -> None:
+        if self._left_at_end is None:
+            self._left_at_end = under_way
+        self._look_at_the_end()
+
+    def _look_at_the_end(self) -> None:
+        """Ends the watch when half of what was under way at the end has come: waiting for the rest is no work."""
+        if self._left_at_end is not None and 2 * self._under_way <= self._left_at_end:
+            self._watch.end()
 
     def _keep(self, entry: RequestRecord) -> None:
         if not entry.is_warmup:

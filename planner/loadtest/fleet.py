@@ -2,21 +2,25 @@
 
 import asyncio
 import multiprocessing
+import signal
 import statistics
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from planner.errors import EnvironmentLackingError, PlannerError
+from planner.errors import EnvironmentLackingError
 from planner.loadtest.driver import starts_s
 from planner.loadtest.load import LoadSpec
 from planner.loadtest.progress import Progress
 from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Schedule
-from planner.loadtest.worker import ELSEWHERE, GIVE_UP, INTERRUPT, READY, Order, work
+from planner.loadtest.worker import ELSEWHERE, GIVE_UP, INTERRUPT, READY, SIGNALS, Crash, Order, work
 
 MOST_PROCESSES = 64
+_SPAWN = multiprocessing.get_context("spawn")  # a copy of an event loop, as by fork, would be of no use
 
 
 class Fleet:
@@ -35,10 +39,10 @@ class Fleet:
         on_progress: Callable[[Progress], None],
         max_error_fraction: float = 0.05,
     ) -> None:
-        """As for a Driver; in a closed loop no more processes than users are started."""
+        """As for a Driver; no more processes than users, or than requests, are started."""
         self._schedule = schedule
         self._on_progress = on_progress
-        count = processes if schedule.concurrency is None else min(processes, schedule.concurrency)
+        count = min(processes, schedule.concurrency or len(schedule.measured))
         self._orders = [
             Order(schedule.share(part, count), load, requests_path, max_error_fraction) for part in range(count)
         ]
@@ -46,7 +50,7 @@ class Fleet:
         self._ready = 0
         self._progress: dict[int, Progress] = {}
         self._outcomes: dict[int, Outcome] = {}
-        self._fault: PlannerError | None = None
+        self._fault: Exception | None = None
         self._ended = asyncio.Event()
         self._has_begun = False
         self._left = count
@@ -61,19 +65,14 @@ class Fleet:
 
         Raises:
             PlannerError: what went wrong in a process, or a process was killed.
+            RuntimeError: a fault of ours in a process.
         """
-        context = multiprocessing.get_context("spawn")  # a copy of an event loop, as by fork, would be of no use
         loop = asyncio.get_running_loop()
-        started = []
-        for number, order in enumerate(self._orders):
-            mine, theirs = context.Pipe()
-            process = context.Process(target=work, args=(order, theirs), name=f"load-{number}")
-            process.start()
-            theirs.close()
-            self._pipes.append(mine)
-            started.append(process)
-            loop.add_reader(mine.fileno(), self._listen, number)
+        started: list[SpawnProcess] = []
         try:
+            for number, order in enumerate(self._orders):
+                started.append(self._start(number, order))
+                loop.add_reader(self._pipes[number].fileno(), self._listen, number)
             await self._ended.wait()
         finally:
             for pipe in self._pipes:
@@ -85,11 +84,31 @@ class Fleet:
             raise self._fault
         return merged([self._outcomes[number] for number in sorted(self._outcomes)])
 
+    def _start(self, number: int, order: Order) -> SpawnProcess:
+        """Starts a process that Ctrl-C does not reach, not even while it starts.
+
+        Raises:
+            EnvironmentLackingError: the system has no room for it.
+        """
+        mine, theirs = _SPAWN.Pipe()
+        self._pipes.append(mine)
+        process = _SPAWN.Process(target=work, args=(order, theirs), name=f"load-{number}")
+        try:
+            with _held_back(SIGNALS):
+                process.start()
+        except OSError as error:
+            raise EnvironmentLackingError(f"--processes: no more can be started: {error.strerror}") from error
+        finally:
+            theirs.close()
+        return process
+
     def _listen(self, number: int) -> None:
         try:
             told = self._pipes[number].recv()
         except (EOFError, OSError):
             told = EnvironmentLackingError("a process of the load generator was killed: too little memory, perhaps")
+        if isinstance(told, Crash):
+            told = RuntimeError(f"in a process of the load generator:\n{told.traceback}")
         if told == READY:
             self._ready += 1
             if self._ready == len(self._orders):
@@ -100,7 +119,7 @@ class Fleet:
         else:
             self._end(number, told)
 
-    def _end(self, number: int, told: Outcome | PlannerError) -> None:
+    def _end(self, number: int, told: Outcome | Exception) -> None:
         asyncio.get_running_loop().remove_reader(self._pipes[number].fileno())
         if isinstance(told, Outcome):
             self._outcomes[number] = told
@@ -125,6 +144,19 @@ class Fleet:
                 pipe.send(what)
             except OSError:  # it has ended
                 continue
+
+
+@contextmanager
+def _held_back(signals: Collection[signal.Signals]) -> Iterator[None]:
+    """Keeps signals back meanwhile; who is started inherits that, and lets none through before it says how."""
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows, which has no such groups of processes
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def together(parts: Sequence[Progress]) -> Progress:

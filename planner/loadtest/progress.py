@@ -95,7 +95,7 @@ class Tally:
 
     def _left_s(self, elapsed_s: float) -> float | None:
         schedule, done = self.schedule, self.ok + self.failed
-        if schedule.measured.due_s is not None:
+        if schedule.measured.due_s is not None and len(schedule.measured):
             return max(0.0, float(schedule.measured.due_s[-1]) - elapsed_s)
         if schedule.duration_s is not None:
             return max(0.0, schedule.duration_s - elapsed_s)

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -15,9 +16,17 @@ from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Schedule
 from planner.store.runs import RequestsFile
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 READY, INTERRUPT, GIVE_UP = "ready", "interrupt", "give up"
 ELSEWHERE = "another process of the load generator did so"
 """Why a process gave up that was told to."""
+
+
+@dataclass(frozen=True)
+class Crash:
+    """A fault of ours in a process, as its traceback tells it."""
+
+    traceback: str
 
 
 @dataclass(frozen=True)
@@ -44,17 +53,20 @@ def work(order: Order, pipe: Connection) -> None:
     processes; sends Progress from time to time, and in the end the Outcome, or what went wrong. Gets INTERRUPT or
     GIVE_UP.
     """
-    # Ctrl-C goes to all processes of a terminal; which of them stops what, the first decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Ctrl-C goes to all processes of a terminal; which of them stops what, the first decides. Until here it was held
+    # back, by whoever started this process.
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     try:
         with asyncio.Runner(loop_factory=client_loop()) as runner:
             outcome = runner.run(_drive(order, pipe))
         pipe.send(outcome)
-    except PlannerError as error:
-        pipe.send(error)
     except (BrokenPipeError, EOFError):
         pass  # the first process is gone
+    except PlannerError as error:
+        pipe.send(error)
+    except Exception:  # whatever it is, the first process must tell it as its own
+        pipe.send(Crash(traceback.format_exc()))
     finally:
         pipe.close()
 

@@ -31,8 +31,9 @@ class Kept:
     def body(self, part: bytes, now_s: float) -> None:
         self.bodies.append((part, now_s))
 
-    def end(self) -> None:
+    def end(self, now_s: float) -> None:
         self.ended.append("end")
+        self.ended_s = now_s
 
     def lost(self, reason: str) -> None:
         self.ended.append("lost")
@@ -134,13 +135,28 @@ def test_stream_of_the_next_request_waits_for_nothing_of_the_last() -> None:
     assert (first.ended, second.ended) == (["end"], ["end"])
 
 
+def test_fault_of_ours_is_not_told_as_one_of_the_server() -> None:
+    class Faulty(Kept):
+        def body(self, part: bytes, now_s: float) -> None:
+            raise ZeroDivisionError
+
+    connection, _ = asked()
+    connection.send(b"", Faulty())
+    with pytest.raises(ZeroDivisionError):
+        connection.data_received(HEAD + chunk(EVENT))
+
+
+FINISH = chunk(b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n')
+
+
 @pytest.mark.parametrize(
     ("rest", "outcome"),
     [
         (chunk(b'data: {"error": {"message": "out of memory"}}\n\n'), "stream_error"),
-        (chunk(b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n') + b"0\r\nExpires: 0\r\n\r\n", "ok"),
+        (FINISH + b"0\r\nExpires: 0\r\n\r\n", "ok"),
+        (FINISH + chunk(b"data: [DONE]\n\n"), "ok"),
     ],
-    ids=["an error, and silence", "a trailer"],
+    ids=["an error, and silence", "a trailer", "all of it but the end"],
 )
 @pytest.mark.parametrize("loop", [None, client_loop()], ids=["asyncio", "streams"])
 def test_end_without_the_usual_mark_is_seen_soon_and_has_its_own_time(rest: bytes, outcome: str, loop: Any) -> None:
@@ -161,7 +177,7 @@ def test_end_without_the_usual_mark_is_seen_soon_and_has_its_own_time(rest: byte
     async def work() -> Answer:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port, answer = server.sockets[0].getsockname()[1], Answer()
-        async with OpenAIClient(Target(f"http://127.0.0.1:{port}"), "chat", Timeouts(30.0)) as client:
+        async with OpenAIClient(Target(f"http://127.0.0.1:{port}"), "chat", Timeouts(30.0, idle_s=1.0)) as client:
             await client.ask(b"{}", answer)
         await asyncio.wait_for(is_over.wait(), 10)
         await asyncio.sleep(0)
@@ -172,6 +188,5 @@ def test_end_without_the_usual_mark_is_seen_soon_and_has_its_own_time(rest: byte
         answer = runner.run(work())
     assert answer.outcome == outcome, "and not a limit of time"
     assert len(answer.chunk_s) == 1
-    if outcome == "stream_error":
-        assert answer.finished_s is not None
-        assert 0 <= answer.finished_s - sent_s[0] < 0.2, "when it came, not when it was parsed"
+    assert answer.finished_s is not None
+    assert -0.1 < answer.finished_s - sent_s[0] < 0.2, "when it came, not when it was parsed or given up"

@@ -60,3 +60,10 @@ def test_only_one_blank_is_taken_off() -> None:
 def test_stream_that_never_ends_an_event_is_given_up(part: bytes) -> None:
     with pytest.raises(EventTooLongError):
         parse(*[part] * (2 * MOST_EVENT_BYTES // len(part)))
+
+
+@pytest.mark.parametrize("empty", [b"data: \n\n", b"data:\n\n", b"data\n\n", b": ping\n\n", b"\n\n"])
+def test_event_without_data_is_none(empty: bytes) -> None:
+    parser = SseParser()
+    assert parser.feed(empty) == []
+    assert parser.feed(b"data: one\n\n" + empty + b"data: two\n\n") == [b"one", b"two"]

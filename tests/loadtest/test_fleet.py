@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,22 @@ def test_storm_in_one_process_ends_them_all(tmp_path: Path) -> None:
         outcome = together(server, opened(2000, 200.0), tmp_path / "requests.jsonl")
     assert outcome.given_up == "50 requests failed one after the other"
     assert 50 <= len(outcome.sample) < 1000
+
+
+def test_fault_of_ours_in_a_process_is_told_as_such(tmp_path: Path) -> None:
+    async def work(server: KnownServer) -> None:
+        faulty = replace(spec(server), calibration=Calibration(tokens_per_word=0.0))
+        with RequestsFile(tmp_path / "requests.jsonl"):
+            await Fleet(2, opened(20, 20.0), faulty, tmp_path / "requests.jsonl", lambda _: None).run()
+
+    with KnownServer() as server, pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        asyncio.run(work(server))
+
+
+def test_no_more_processes_than_requests(tmp_path: Path) -> None:
+    with KnownServer() as server:
+        outcome = together(server, opened(1, 20.0), tmp_path / "requests.jsonl")
+    assert len(outcome.sample) == 1
 
 
 def test_process_that_is_killed_is_no_result(tmp_path: Path) -> None:
