@@ -109,7 +109,7 @@ def bench(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Run directory [default: bench-MODEL-DATE-TIME].")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of arrivals, lengths and prompts.", min=0)] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Of arrivals and lengths; prompts are always new.", min=0)] = 0,
     resume: Annotated[
         Path | None,
         typer.Option(

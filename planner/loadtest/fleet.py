@@ -7,6 +7,7 @@ import statistics
 from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -152,6 +153,7 @@ def _held_back(signals: Collection[signal.Signals]) -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # on Windows, which has no such groups of processes
         yield
         return
+    resource_tracker.ensure_running()  # it lets signals through again where it has to start first
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         yield

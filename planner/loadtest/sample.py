@@ -152,6 +152,11 @@ class Sample:
         return len(self._times) // _TIMES
 
     @property
+    def places(self) -> int:
+        """Up to where in the schedule there are requests [requests]."""
+        return int(self._table()[:, 0].max()) + 1 if len(self) else 0
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """Outcomes by their places in the column; ok is the first."""
         return tuple(self._kinds)

@@ -116,14 +116,14 @@ class Schedule:
 
     @property
     def saved(self) -> SavedSchedule | None:
-        """As it is kept on disk; None for a closed loop that ends by time, since nobody knows yet what it will send.
+        """As it is kept on disk; None for a closed loop that ends by time, of which nobody knows yet what it will send.
 
         The warm-up of any closed loop ends by time, and is left out.
         """
         if self.duration_s is not None:
             return None
         if self.measured.due_s is None:
-            return SavedSchedule(None, self.measured.think_s, self.measured.input_tokens, self.measured.output_tokens)
+            return self.saved_up_to(len(self.measured))
         before = self.warmup.due_s if self.warmup.due_s is not None else np.empty(0)
         return SavedSchedule(
             timestamp_s=np.concatenate((before, self.measured.due_s)),
@@ -132,6 +132,12 @@ class Schedule:
             output_tokens=np.concatenate((self.warmup.output_tokens, self.measured.output_tokens)),
             warmup=len(self.warmup),
         )
+
+    def saved_up_to(self, requests: int) -> SavedSchedule:
+        """A closed loop as it is kept on disk once it is known how much of it was used [requests]."""
+        measured = self.measured
+        think_s = None if measured.think_s is None else measured.think_s[:requests]
+        return SavedSchedule(None, think_s, measured.input_tokens[:requests], measured.output_tokens[:requests])
 
     def share(self, part: int, parts: int) -> "Schedule":
         """What one of several processes sends: its share of the requests and, in a closed loop, of the users.

@@ -229,6 +229,9 @@ class RunPoint(FileModel):
     """With those of the warm-up; null likewise."""
     is_cut: bool = False
     """Whether it was ended by an interruption or by a storm of failures: measured again where the run goes on."""
+    prompt_salt: Count | None = None
+    """With the seed and the place of the point, what its prompts were drawn from: another one for every run, so that
+    no prefix cache knows them."""
 
 
 class CutPoint(FileModel):

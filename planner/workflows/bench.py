@@ -24,7 +24,6 @@ from planner.loadtest.summary import Offered, load_point, squared_cv_of
 from planner.schema.benchmark import LoadPoint, RequestRecord, Run
 from planner.store.runs import RunDirectory, written
 from planner.store.schedules import write_schedule
-from planner.workflows.arrival_options import has_own_length, is_ramp
 from planner.workflows.bench_options import BenchOptions, BenchPlan, read_options
 from planner.workflows.bench_points import Trace, part_of, schedules
 from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
@@ -149,12 +148,13 @@ async def _measure(
                 watch = ServerWatch(client)
                 outcome = await _point(plan, schedule, load, book, interruption, show, watch)
                 # Of a rate that changes nobody knows the gaps' distribution in closed form.
-                is_kept = not (is_ramp(options.rate) or has_own_length(options.rate))
+                is_kept = all(rate.is_constant for rate in plan.rates)
                 squared_cv = squared_cv_of(plan.arrival, options.burstiness or 1.0) if is_kept else None
                 offered = Offered(schedule.offered_requests_per_s, schedule.concurrency, squared_cv)
                 point = load_point(offered, outcome, plan.slo, [*notes, *told, *watch.warnings])
                 is_storm = bool(outcome.given_up)
-                book.add(point.model_copy(update={"doubts": watch.doubts}), is_cut=outcome.is_interrupted or is_storm)
+                point = point.model_copy(update={"doubts": watch.doubts})
+                book.add(point, salt, is_cut=outcome.is_interrupted or is_storm)
                 if is_storm or interruption.is_asked:
                     break
             book.close("interrupted" if interruption.is_asked else "failed" if is_storm else "complete")
@@ -211,6 +211,8 @@ async def _point(
                 driver = Driver(schedule, counted, keep, on_progress, max_error_fraction)
                 interruption.driver = driver
                 outcome = await driver.run()
+    if schedule.saved is None:
+        write_schedule(book.schedule_path, schedule.saved_up_to(outcome.sample.places))
     if not outcome.is_interrupted:
         await watch.end()
     return outcome

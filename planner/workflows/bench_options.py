@@ -6,7 +6,7 @@ from math import inf
 from pathlib import Path
 from typing import TypeVar, cast, get_args
 
-from planner.core.arrivals import Stream
+from planner.core.arrivals import MOST_ARRIVALS, Stream
 from planner.core.bursts import OnOff
 from planner.core.lengths import Lengths
 from planner.core.rates import Rate
@@ -177,9 +177,21 @@ def read_options(options: BenchOptions, environment: Mapping[str, str]) -> Bench
     )
     if len(plan.rates) + len(plan.users) > _MOST_POINTS:
         mistakes.append(f"--sweep: {_MOST_POINTS} loads are the most")
+    mistakes += _too_many(plan)
     if mistakes:
         raise UsageError("\n".join(mistakes))
     return plan
+
+
+def _too_many(plan: BenchPlan) -> Iterator[str]:
+    """Loads of more requests than can be drawn."""
+    if (plan.extent.requests or 0) > MOST_ARRIVALS:
+        yield f"--requests: must be at most {MOST_ARRIVALS:,}; given: {plan.extent.requests}"
+    most, duration_s = MOST_ARRIVALS // 2, plan.extent.duration_s
+    if duration_s is not None and any(rate.count(duration_s) > most for rate in plan.rates):
+        yield f"--rate for --duration-s: must be at most {most:,} requests on average"
+    if any(rate.first_per_s * plan.extent.warmup_s > most for rate in plan.rates):
+        yield f"--rate for --warmup-s: must be at most {most:,} requests on average"
 
 
 def _misfits(options: BenchOptions) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -85,12 +86,11 @@ class RunBook:
     """A run directory whose `run.json` is whole and up to date before and after every point."""
 
     def __init__(self, directory: RunDirectory, run: Run) -> None:
-        """Begins with the points that the run has, and writes it down."""
+        """Begins with the points that the run has; it is written when the first of those to come is drawn."""
         self.directory = directory
         self.run = run
         self.points = [point.metrics for point in run.points]
         self._file: RequestsFile | None = None
-        self._update()
 
     @property
     def next_file(self) -> str:
@@ -127,7 +127,7 @@ class RunBook:
         self._file = self.directory.requests(self.next_file)
         return self._file
 
-    def add(self, point: LoadPoint, is_cut: bool = False) -> None:
+    def add(self, point: LoadPoint, prompt_salt: int, is_cut: bool = False) -> None:
         """Adds the point whose requests are in `next_file`; is_cut where it is not what was asked for."""
         entry = RunPoint(
             requests_file=self.next_file,
@@ -135,6 +135,7 @@ class RunBook:
             key=self.run.key_under_way,
             requests_sent=self._file.sent if self._file is not None else None,
             is_cut=is_cut,
+            prompt_salt=prompt_salt,
         )
         self.points.append(point)
         self._update(points=[*self.run.points, entry], key_under_way=None)
@@ -156,9 +157,10 @@ def _sent_in_all(run: Run) -> int:
 
 
 def default_directory(model: str) -> Path:
-    """A name for the run of a model, that says when it was started."""
+    """A name for the run of a model, that says when it was started, and that nothing has yet."""
     slug = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")[:_LONGEST_SLUG].strip("-") or "model"
-    return Path(f"bench-{slug}-{datetime.now(UTC).astimezone():%Y%m%d-%H%M%S}")
+    name = f"bench-{slug}-{datetime.now(UTC).astimezone():%Y%m%d-%H%M%S}"
+    return next(path for times in count(1) if not (path := Path(name if times == 1 else f"{name}-{times}")).exists())
 
 
 def new_run(plan: BenchPlan, found: Discovered, server: Server, name: str, calibration: Calibration) -> Run:

@@ -16,6 +16,7 @@ from commands import Done, planner
 from known_server import KnownServer
 
 from planner.store.runs import read_run
+from planner.store.schedules import read_schedule
 
 SHORT = ("--input-tokens", "64", "--output-tokens", "5")
 LONG = ("--rate", "20", "--json", "--duration-s", "600", "--out", "run")
@@ -44,6 +45,43 @@ def test_processes_share_one_schedule(tmp_path: Path) -> None:
     ((kept,), run) = (read_run(tmp_path / "run").requests, read_run(tmp_path / "run").run)
     assert sorted(entry.index for entry in kept) == list(range(50))
     assert run.requests_sent_in_all == 50
+
+
+def test_mistakes_found_late_leave_no_run_behind(tmp_path: Path) -> None:
+    with KnownServer() as server:
+        for arguments, told in (
+            (("--rate", "1e-6", "--duration-s", "1"), "no request falls into it"),
+            (("--rate", "5", "--requests", "5", "--input-tokens", "99999"), "max_model_len is 4096"),
+        ):
+            done = bench(tmp_path, "--url", server.url, *arguments, "--out", "run")
+            assert done.returncode == 2
+            assert told in done.stderr
+        assert server.log == []
+        measured(tmp_path, server, "--rate", "20", "--requests", "5")
+
+
+def test_more_than_can_be_drawn_is_told_with_the_other_mistakes(tmp_path: Path) -> None:
+    unreachable = ("--url", "http://127.0.0.1:1", "--processes", "0")
+    done = bench(tmp_path, *unreachable, "--rate", "5", "--requests", "999999999")
+    assert "--requests: must be at most 50,000,000; given: 999999999" in done.stderr
+    assert "--processes" in done.stderr
+    done = bench(tmp_path, *unreachable, "--rate", "5", "--duration-s", "1e12")
+    assert "--rate for --duration-s: must be at most 25,000,000 requests on average" in done.stderr
+
+
+def test_schedule_of_a_closed_loop_by_time_is_kept_as_far_as_it_was_used(tmp_path: Path) -> None:
+    spread = ("--input-tokens", "lognormal:p50=40,p95=90", "--output-tokens", "3")
+    with KnownServer() as server:
+        arguments = ("--concurrency", "2", "--duration-s", "1", "--think-time-s", "0.1", *spread)
+        done = bench(tmp_path, "--url", server.url, *arguments, "--json", "--out", "run")
+    assert done.returncode in (0, 4), done.stderr
+    loaded, kept = read_run(tmp_path / "run"), read_schedule(tmp_path / "run" / "schedule-000.csv")
+    assert kept.think_s is not None
+    assert len(kept.input_tokens) == 1 + max(entry.index for entry in loaded.requests[0]) >= 4
+    for entry in loaded.requests[0]:
+        asked = (kept.input_tokens[entry.index], kept.output_tokens[entry.index], kept.think_s[entry.index])
+        assert asked == (entry.asked_input_tokens, entry.asked_output_tokens, 0.1)
+    assert loaded.run.points[0].prompt_salt
 
 
 def test_processes_have_a_limit(tmp_path: Path) -> None:

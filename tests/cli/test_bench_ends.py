@@ -46,6 +46,7 @@ def started(folder: Path, program: list[str], server: KnownServer, *arguments: s
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # a group of its own, as a terminal makes one
     )
     try:
         yield process
@@ -229,6 +230,31 @@ def test_e14_a_secret_does_not_follow_a_redirect(tmp_path: Path, monkeypatch: py
         assert (elsewhere.connections, elsewhere.log) == (0, [])
     assert process.returncode == 4, err
     assert json.loads(out)["errors"] == {"http_307": 10}
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.1, 0.3, 0.6])
+def test_e11_processes_that_are_starting_leave_ctrl_c_to_the_first(after_s: float, tmp_path: Path) -> None:
+    def loads(number: int) -> int:
+        children = Path(f"/proc/{number}/task/{number}/children")
+        commands = [Path(f"/proc/{child}/cmdline") for child in children.read_text().split()]
+        return sum(b"spawn_main" in command.read_bytes() for command in commands if command.exists())
+
+    if not Path("/proc/self/task").exists():
+        pytest.skip("needs /proc to find the processes")
+    with KnownServer() as server:
+        arguments = ("--rate", "20", "--duration-s", "60", "--processes", "2", "--json")
+        with started(tmp_path, ["-m", "planner"], server, *arguments) as process:
+            while loads(process.pid) < 1 and process.poll() is None:
+                time.sleep(0.005)
+            time.sleep(after_s)
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all of them get it
+            out, err = process.communicate(timeout=60)
+        sent = settled(server)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    requests = json.loads(out)["requests"]
+    assert requests["sent"] == requests["ok"] + requests["failed"] + requests["cancelled"] == sent
+    assert read_run(tmp_path / "run").run.status == "interrupted"
 
 
 def test_e14_a_fault_of_ours_shows_no_secret(tmp_path: Path) -> None:
