@@ -88,10 +88,12 @@ class Exchange:
             return
         if not self._is_stream:
             self._no_stream()
-        elif all(self._reader.take(payload, now_s) for payload in self._parser.close()):
-            self._reader.end()
-        elif self._answer.outcome == "protocol_error":
-            self._answer.fail("truncated", "the stream ended in the middle of an event")
+        else:
+            is_in_event = self._parser.is_in_event
+            if all(self._reader.take(payload, now_s) for payload in self._parser.close()):
+                self._reader.end()
+            if is_in_event and self._answer.outcome in ("protocol_error", "truncated"):
+                self._answer.fail("truncated", "the stream ended in the middle of an event")
         self._finish(now_s)
 
     def lost(self, reason: str) -> None:

@@ -59,6 +59,11 @@ class SseParser:
             raise EventTooLongError(f"an event is longer than {MOST_EVENT_BYTES:,} bytes")
         return events
 
+    @property
+    def is_in_event(self) -> bool:
+        """Whether something of an event has come, but not its end."""
+        return bool(self._rest or self._data)
+
     def close(self) -> list[bytes]:
         """The data of an event whose empty line is missing at the end of the stream; servers have been seen to."""
         events: list[bytes] = []

@@ -166,7 +166,7 @@ class Heard:
     def body(self, part: bytes, now_s: float) -> None:
         self.told.append(f"body {len(part)}")
 
-    def end(self) -> None:
+    def end(self, now_s: float) -> None:
         self.told.append("end")
 
     def lost(self, reason: str) -> None:
