@@ -115,8 +115,8 @@ class Driver:
             PlannerError: what on_record raises: a full disk, say.
         """
         users = self._schedule.concurrency
-        self._counted.work(math.inf)
         self._before.work(math.inf)
+        self._counted.work(math.inf)
         if users is not None:
             await self._connect(users)
         gc.collect()

@@ -1,13 +1,12 @@
 """Load points that were cut off, by kill or Ctrl-C: their requests are kept and counted, but in no figure."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from planner.errors import EnvironmentLackingError, UsageError
+from planner.errors import UsageError
 from planner.schema.benchmark import CutPoint
-from planner.store.files import shown_path
+from planner.store.files import shown_path, writing
 
 try:
     import fcntl
@@ -77,7 +76,7 @@ def set_aside(folder: Path, number: int) -> None:
     answers = folder / requests_file(number)
     if is_claimed(answers):
         raise UsageError(f"--resume {shown_path(folder)}: is being measured by another process")
-    with _told(folder):
+    with writing(folder):
         (folder / schedule_file(number)).unlink(missing_ok=True)  # it is drawn again, the same
         for part in folder.glob(".run.json.*.part"):
             part.unlink(missing_ok=True)
@@ -106,11 +105,3 @@ def _free_name(folder: Path, number: int) -> Path:
 
 def _bytes_in(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-@contextmanager
-def _told(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise EnvironmentLackingError(f"{shown_path(folder)}: cannot be written: {error.strerror or error}") from error

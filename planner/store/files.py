@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import os
+from collections.abc import Iterator
+from itertools import chain, count
 from pathlib import Path
 
 from planner.errors import EnvironmentLackingError, UsageError
@@ -19,14 +21,36 @@ def write_text(path: Path, text: str) -> None:
     """
     if path.is_dir():
         raise UsageError(f"{shown_path(path)}: is a folder; name a file to write")
-    try:
+    with writing(path):
         target = path.resolve()
         if target.exists() and not target.is_file():
             target.write_text(text, encoding="utf-8")
         else:
             _replace(target, text)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Tells what keeps a file or folder from being written as something that is lacking.
+
+    Raises:
+        EnvironmentLackingError: the disk is full, say.
+    """
+    try:
+        yield
     except OSError as error:
         raise EnvironmentLackingError(f"{shown_path(path)}: cannot be written: {error.strerror or error}") from error
+
+
+def free_path(path: Path) -> Path:
+    """The path, or where something is there already, one with a number.
+
+    Example:
+        >>> free_path(getfixture("tmp_path") / "vllm.log").name
+        'vllm.log'
+    """
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+    return next(each for each in chain([path], numbered) if not each.exists())
 
 
 def sha256_of(path: Path) -> str:

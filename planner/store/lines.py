@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from planner.errors import EnvironmentLackingError
-from planner.store.files import shown_path
+from planner.store.files import writing
 
 
 @contextmanager
@@ -17,20 +16,12 @@ def writing_lines(path: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     Raises:
         EnvironmentLackingError: the file cannot be written.
     """
-
-    def refuse(error: OSError) -> EnvironmentLackingError:
-        return EnvironmentLackingError(f"{shown_path(path)}: cannot be written: {error.strerror or error}")
-
-    try:
+    with writing(path):
         file = path.open("w", encoding="utf-8", buffering=1)
-    except OSError as error:
-        raise refuse(error) from error
     with file:
 
         def write(line: Mapping[str, Any]) -> None:
-            try:
+            with writing(path):
                 file.write(json.dumps(line, separators=(",", ":")) + "\n")
-            except OSError as error:
-                raise refuse(error) from error
 
         yield write

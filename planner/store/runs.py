@@ -4,7 +4,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,7 @@ from planner.errors import EnvironmentLackingError, InputFileError, Problem, Usa
 from planner.schema.benchmark import RequestRecord, Run
 from planner.store.cuts import answers_in, claim, is_claimed, requests_file, sent_file
 from planner.store.documents import load_document, read_bytes
-from planner.store.files import shown_path, sync_folder, write_text
+from planner.store.files import shown_path, sync_folder, write_text, writing
 from planner.store.syncing import Syncer
 from planner.store.validate import read_model
 
@@ -55,19 +55,6 @@ class RunDirectory:
         """A new file of requests, to be used in a `with`."""
         return RequestsFile(self.path / name)
 
-    def free_path(self, name: str) -> Path:
-        """For a file that may be there from an earlier part of the run: the name, or one with a number.
-
-        Example:
-            >>> RunDirectory(getfixture("tmp_path")).free_path("vllm.log").name
-            'vllm.log'
-        """
-        path, times = self.path / name, 1
-        while path.exists():
-            times += 1
-            path = self.path / f"{Path(name).stem}-{times}{Path(name).suffix}"
-        return path
-
 
 def refuse_to_mix(path: Path) -> None:
     """Raises where a new run would be written among other files, or over another run.
@@ -99,7 +86,7 @@ class RequestsFile(AbstractContextManager["RequestsFile"]):
 
     def __enter__(self) -> Self:
         # Unbuffered, and each write at the end: one line is one call to the system, whoever else writes.
-        with _told(self._path):
+        with writing(self._path):
             if not self._is_joined:
                 self._path.open("xb").close()
                 sent_file(self._path).write_bytes(b"")
@@ -114,7 +101,7 @@ class RequestsFile(AbstractContextManager["RequestsFile"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with _told(self._path):
+        with writing(self._path):
             self.sent = os.fstat(self._sent_file.fileno()).st_size
             self._sent_file.close()
             try:
@@ -131,7 +118,7 @@ class RequestsFile(AbstractContextManager["RequestsFile"]):
             EnvironmentLackingError: the disk is full, say.
         """
         line = record.model_dump_json().encode() + b"\n"
-        with _told(self._path):
+        with writing(self._path):
             if self._file.write(line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._syncer.wrote()
@@ -142,7 +129,7 @@ class RequestsFile(AbstractContextManager["RequestsFile"]):
         Raises:
             EnvironmentLackingError: the disk is full, say.
         """
-        with _told(self._path):
+        with writing(self._path):
             self._sent_file.write(b".")
 
 
@@ -151,14 +138,6 @@ def written(path: Path) -> Iterator[RequestRecord]:
     with path.open("rb") as lines:
         for line in lines:
             yield RequestRecord.model_validate_json(line)
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise EnvironmentLackingError(f"{shown_path(path)}: cannot be written: {error.strerror or error}") from error
 
 
 @dataclass(frozen=True)

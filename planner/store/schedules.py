@@ -11,8 +11,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.errors import EnvironmentLackingError, InputFileError, Problem
-from planner.store.files import shown_path
+from planner.errors import InputFileError, Problem
+from planner.store.files import shown_path, writing
 
 Array = NDArray[np.float64]
 Tokens = NDArray[np.int32]
@@ -53,23 +53,20 @@ def write_schedule(path: Path, schedule: SavedSchedule) -> None:
         EnvironmentLackingError: it is there already, or cannot be written.
     """
     # All columns as text per row: a loop over plain numbers is several times faster than the csv module.
-    try:
-        with path.open("x", encoding="ascii", newline="\n") as file:
-            time_s = schedule.think_s if schedule.timestamp_s is None else schedule.timestamp_s
-            name = "think_s" if schedule.timestamp_s is None else "timestamp"
-            file.write(",".join(((name,) if time_s is not None else ()) + _COLUMNS) + "\n")
-            for first in range(0, schedule.input_tokens.size, _ROWS_AT_ONCE):
-                rows = slice(first, first + _ROWS_AT_ONCE)
-                prompts, answers = schedule.input_tokens[rows].tolist(), schedule.output_tokens[rows].tolist()
-                flags = [int(first + row < schedule.warmup) for row in range(len(prompts))]
-                if time_s is None:
-                    lines = [f"{a},{b},{c}\n" for a, b, c in zip(prompts, answers, flags, strict=True)]
-                else:
-                    columns = zip(time_s[rows].tolist(), prompts, answers, flags, strict=True)
-                    lines = [f"{t:.6f},{a},{b},{c}\n" for t, a, b, c in columns]
-                file.write("".join(lines))
-    except OSError as error:
-        raise EnvironmentLackingError(f"{shown_path(path)}: cannot be written: {error.strerror or error}") from error
+    with writing(path), path.open("x", encoding="ascii", newline="\n") as file:
+        time_s = schedule.think_s if schedule.timestamp_s is None else schedule.timestamp_s
+        name = "think_s" if schedule.timestamp_s is None else "timestamp"
+        file.write(",".join(((name,) if time_s is not None else ()) + _COLUMNS) + "\n")
+        for first in range(0, schedule.input_tokens.size, _ROWS_AT_ONCE):
+            rows = slice(first, first + _ROWS_AT_ONCE)
+            prompts, answers = schedule.input_tokens[rows].tolist(), schedule.output_tokens[rows].tolist()
+            flags = [int(first + row < schedule.warmup) for row in range(len(prompts))]
+            if time_s is None:
+                lines = [f"{a},{b},{c}\n" for a, b, c in zip(prompts, answers, flags, strict=True)]
+            else:
+                columns = zip(time_s[rows].tolist(), prompts, answers, flags, strict=True)
+                lines = [f"{t:.6f},{a},{b},{c}\n" for t, a, b, c in columns]
+            file.write("".join(lines))
 
 
 def is_schedule(path: Path) -> bool:

@@ -22,6 +22,7 @@ from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Schedule, load_label
 from planner.loadtest.summary import Offered, load_point, squared_cv_of
 from planner.schema.benchmark import LoadPoint, RequestRecord, Run
+from planner.store.files import free_path
 from planner.store.runs import RunDirectory, written
 from planner.store.schedules import write_schedule
 from planner.workflows.bench_options import BenchOptions, BenchPlan, read_options
@@ -105,7 +106,7 @@ def bench(
     find_vllm()  # before there is a folder for its log
     model = options.serve or ""
     directory = RunDirectory(options.out or default_directory(model)) if earlier is None else earlier.directory()
-    with serve(model, options.vllm_args, directory.free_path("vllm.log"), on_wait, _START_UP_LIMIT_S) as started:
+    with serve(model, options.vllm_args, free_path(directory.path / "vllm.log"), on_wait, _START_UP_LIMIT_S) as started:
         return _run(_measure(plan, target_of(started.url, {}, {}), trace, show, directory, started, earlier))
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import count
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -29,7 +28,7 @@ from planner.schema.benchmark import (
 )
 from planner.schema.profile import Accelerator, Model
 from planner.store.cuts import requests_file, schedule_file
-from planner.store.files import shown_path
+from planner.store.files import free_path, shown_path
 from planner.store.runs import RequestsFile, RunDirectory
 from planner.workflows.bench_options import DEFAULT_INPUT, DEFAULT_OUTPUT, BenchPlan
 from planner.workflows.command import command_of
@@ -159,8 +158,7 @@ def _sent_in_all(run: Run) -> int:
 def default_directory(model: str) -> Path:
     """A name for the run of a model, that says when it was started, and that nothing has yet."""
     slug = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")[:_LONGEST_SLUG].strip("-") or "model"
-    name = f"bench-{slug}-{datetime.now(UTC).astimezone():%Y%m%d-%H%M%S}"
-    return next(path for times in count(1) if not (path := Path(name if times == 1 else f"{name}-{times}")).exists())
+    return free_path(Path(f"bench-{slug}-{datetime.now(UTC).astimezone():%Y%m%d-%H%M%S}"))
 
 
 def new_run(plan: BenchPlan, found: Discovered, server: Server, name: str, calibration: Calibration) -> Run:

@@ -153,15 +153,17 @@ def test_e13_nothing_at_all_is_sent_where_nothing_can_be_stored(tmp_path: Path) 
     assert "run/run.json: cannot be written: File too large" in err
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
 def test_e13_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
+    # Nothing is read-only to root but what the system keeps for itself.
+    folder = Path("/sys") if os.geteuid() == 0 else tmp_path
     tmp_path.chmod(0o500)
     with KnownServer() as server:
-        with started(tmp_path, ["-m", "planner"], server, "--rate", "50") as process:
+        with started(folder, ["-m", "planner"], server, "--rate", "50") as process:
             _, err = process.communicate(timeout=60)
         assert server.log == []
     tmp_path.chmod(0o700)
-    assert (process.returncode, "Traceback" in err) == (3, False)
+    assert process.returncode == 3
+    assert err.startswith("run: cannot be made: ")
 
 
 async def _echo(stage: Stage) -> bool:

@@ -99,7 +99,7 @@ def test_open_loop_sends_when_due_however_many_are_under_way() -> None:
 def test_warm_up_goes_first_and_is_kept_but_counted_nowhere() -> None:
     load = Scripted()
     outcome, kept = drive(opened([0.0, 0.1], before_s=[-0.2, -0.1, -0.05]), load)
-    assert sorted(load.prepared) == [-3, -2, -1, 0, 1]
+    assert load.prepared == [-1, -2, -3, 0, 1]
     assert len(counted(kept)) == len(outcome.sample) == 2
     assert [entry.is_warmup for entry in sorted(kept, key=lambda entry: entry.due_s)] == [True] * 3 + [False] * 2
     assert all((entry.due_s < 0) == entry.is_warmup for entry in kept)
