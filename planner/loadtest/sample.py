@@ -204,7 +204,7 @@ class Outcome:
     Attributes:
         sample: the requests sent; those of the warm-up are in no figure.
         loop_lags_s: how late the load generator's own timer ran, time and again [s]; empty where nobody looked.
-        cpu_fraction: processor time of this process over the time that the point took; 1 is one core. None where
+        cpu_fraction: processor time of this process over the time that it watched itself; 1 is one core. None where
             somebody else measured.
         knows_due: whether the requests of an open loop tell when they were due, and not only when they were sent.
         is_interrupted: somebody stopped it.

@@ -67,9 +67,10 @@ class ClientHealth(FileModel):
     lag_p99_s: NonNegative | None = None
     """99th percentile of how late requests were sent, against their schedule [s]; null in a closed loop."""
     loop_lag_p99_s: NonNegative | None = None
-    """99th percentile of how late the client's own timer ran, so that it read what came in as late [s]."""
+    """99th percentile of how late the client's own timer ran, every 10 ms, so that it read what came in as late [s];
+    from the first counted request on, until half of those under way when the last was sent had ended."""
     cpu_fraction: NonNegative | None = None
-    """Processor time of the client over the time that the point took; 1 is one core."""
+    """Processor time of the client over the same time; 1 is one core. Of several processes, the busiest one's."""
     is_saturated: bool = False
     """Whether the client, not the server, was the bottleneck: the point must not be trusted."""
 
