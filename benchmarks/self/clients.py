@@ -90,14 +90,21 @@ def bare() -> Client:
     return Client("bare client", _bare_command, lambda _, __, out: Said(**json.loads(out)), {})
 
 
-def vllm(program: Path, model: Path) -> Client:
-    """`vllm bench serve`, which needs a tokenizer: that of a model on disk."""
+def vllm(program: Path, model: Path, prompts: Callable[[Load], list[str]] | None = None) -> Client:
+    """`vllm bench serve`, which needs a tokenizer: that of a model on disk. Its prompts are random ones, or these."""
 
     def command(url: str, name: str, load: Load, folder: Path) -> list[str]:
+        if prompts is None:
+            what = ["--dataset-name", "random", "--random-input-len", f"{load.input_tokens}"]
+            what += ["--random-output-len", f"{load.output_tokens}"]
+        else:
+            file = folder / "prompts.jsonl"
+            file.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in prompts(load)), encoding="utf-8")
+            what = ["--dataset-name", "custom", "--dataset-path", str(file), "--custom-output-len"]
+            what += [f"{load.output_tokens}", "--skip-chat-template", "--disable-shuffle"]
         return [
             *(str(program), "bench", "serve", "--backend", "openai-chat", "--endpoint", "/v1/chat/completions"),
-            *("--base-url", url, "--model", name, "--tokenizer", str(model), "--dataset-name", "random"),
-            *("--random-input-len", f"{load.input_tokens}", "--random-output-len", f"{load.output_tokens}"),
+            *("--base-url", url, "--model", name, "--tokenizer", str(model), *what),
             *("--num-prompts", f"{load.requests}", "--ignore-eos", "--disable-tqdm", "--temperature", "0"),
             *([] if load.rate is None else ["--request-rate", f"{load.rate}"]),
             *([] if load.users is None else ["--max-concurrency", f"{load.users}"]),

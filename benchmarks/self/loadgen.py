@@ -37,7 +37,11 @@ def main() -> None:
         bench.folder.mkdir()
         for name in asked:
             if name == "real":
-                _say(real(options.vllm, options.model, options.rounds, bench.folder))
+                try:
+                    for part in real(options.vllm, options.model, options.rounds, bench.folder):
+                        _say(part)
+                except ClientFailedError as error:
+                    _say(str(error))
                 continue
             measured = clients[:1] if name in OURS_ONLY else clients
             _say(_answered(QUESTIONS[name], bench, measured, options.rounds))

@@ -1,5 +1,7 @@
 """The planner's client and vLLM's own, in turn, on one real vLLM server."""
 
+import asyncio
+import itertools
 import os
 import signal
 import socket
@@ -7,14 +9,20 @@ import statistics
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
 from clients import PLANNER, Client, Load, Said, ours, vllm
-from pinned import Cost
+from pinned import Cost, cores, on
+from prometheus_client.parser import text_string_to_metric_families
 from questions import started
+
+from planner.engines.exchange import Timeouts
+from planner.engines.openai_http import OpenAIClient
+from planner.engines.target import Target
+from planner.loadtest.prompts import Calibration, Prompts, calibrate
 
 NAME = "served"
 LOADS = {
@@ -24,13 +32,20 @@ LOADS = {
 }
 LEAST_ROUNDS = 3
 START_UP_LIMIT_S = 600.0
-FIGURES = ("TTFT p50 [ms]", "TTFT p99 [ms]", "ITL p50 [ms]", "ITL mean [ms]", "ITL p99 [ms]", "CPU [s]")
+PROMPT_TOKENS, OUTPUT_TOKENS = "vllm:prompt_tokens_total", "vllm:generation_tokens_total"
+FINISHED = "vllm:request_success_total"
+FIGURES = (
+    *("TTFT p50 [ms]", "TTFT p99 [ms]", "ITL p50 [ms]", "ITL mean [ms]", "ITL p99 [ms]", "CPU [s]"),
+    *("prompt tokens per request, by the server", "output tokens per request, by the server"),
+)
 
 
-def real(program: Path, model: Path, rounds: int, folder: Path) -> str:
-    """Serves a model, measures it with both, and tells means, their noise and their difference as tables.
+def real(program: Path, model: Path, rounds: int, folder: Path) -> Iterator[str]:
+    """Serves a model on one core, measures it with both from another, and yields means, noise and differences.
 
-    Noise is the standard deviation from round to round; a difference is told in standard errors of itself.
+    Both send the planner's prompts: vLLM's own random ones are longer by the chat template. No two runs send the same,
+    or the server would know them. Noise is the standard deviation from round to round; a difference is told in
+    standard errors of itself.
 
     Args:
         program: vllm.
@@ -39,9 +54,9 @@ def real(program: Path, model: Path, rounds: int, folder: Path) -> str:
         folder: for files.
     """
     rounds = max(rounds, LEAST_ROUNDS)
-    clients = (ours(), vllm(program, model))
-    parts = [f"## Real vLLM, model {model.name}: means of {rounds} rounds ± standard deviation between them"]
+    yield f"## Real vLLM, model {model.name}: means of {rounds} rounds ± standard deviation between them"
     with served(program, model, folder / "vllm.log") as url:
+        clients = (ours(), vllm(program, model, _prompts(url)))
         for label, load in LOADS.items():
             seen: dict[str, list[list[float]]] = {client.name: [] for client in clients}
             for number in range(rounds + 1):
@@ -50,19 +65,47 @@ def real(program: Path, model: Path, rounds: int, folder: Path) -> str:
                     figures = _measured(client, url, load, folder)
                     if number:  # the first round warms the server up
                         seen[client.name].append(figures)
-            parts.append(_table(label, load, seen, clients[1].name))
-    return "\n\n".join(parts)
+            yield _table(label, load, seen, clients[1].name)
 
 
 def _measured(client: Client, url: str, load: Load, folder: Path) -> list[float]:
-    own = Path(mkdtemp(dir=folder))
+    own, before = Path(mkdtemp(dir=folder)), _counted(url)
     cost = started(client, url, NAME, load, own)
-    return _figures(client.read(load, own, cost.stdout), cost)
+    more = {name: total - before.get(name, 0.0) for name, total in _counted(url).items()}
+    return _figures(client.read(load, own, cost.stdout), cost, more)
 
 
-def _figures(said: Said, cost: Cost) -> list[float]:
+def _figures(said: Said, cost: Cost, counted: dict[str, float]) -> list[float]:
     times_s = (said.ttft_p50_s, said.ttft_p99_s, said.itl_p50_s, said.itl_mean_s, said.itl_p99_s)
-    return [*(1e3 * time_s for time_s in times_s), cost.cpu_s]
+    per_request = [counted[name] / counted[FINISHED] for name in (PROMPT_TOKENS, OUTPUT_TOKENS)]
+    return [*(1e3 * time_s for time_s in times_s), cost.cpu_s, *per_request]
+
+
+def _prompts(url: str) -> Callable[[Load], list[str]]:
+    """What makes prompts as the planner makes them for this server, other ones each time."""
+
+    async def measured() -> Calibration:
+        async with OpenAIClient(Target(url), "chat", Timeouts(60)) as client:
+            return await calibrate(client, NAME)
+
+    calibration, runs = asyncio.run(measured()), itertools.count()
+
+    def prompts(load: Load) -> list[str]:
+        texts, words = Prompts((next(runs),)), calibration.words(load.input_tokens)
+        return [texts.text(words, index) for index in range(load.requests)]
+
+    return prompts
+
+
+def _counted(url: str) -> dict[str, float]:
+    """The server's counters, each over all of its labels."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as reply:  # noqa: S310 - our own server
+        text = reply.read().decode()
+    counted: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            counted[sample.name] = counted.get(sample.name, 0.0) + sample.value
+    return counted
 
 
 def _table(label: str, load: Load, seen: dict[str, list[list[float]]], other: str) -> str:
@@ -96,9 +139,10 @@ def served(program: Path, model: Path, log: Path) -> Iterator[str]:
     offline = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
     url = f"http://127.0.0.1:{port}"
     with log.open("wb") as file:
-        process = subprocess.Popen(  # noqa: S603 - the user's own vllm
-            command, stdout=file, stderr=file, env={**os.environ, **offline}, start_new_session=True
-        )
+        with on(cores()[0]):
+            process = subprocess.Popen(  # noqa: S603 - the user's own vllm
+                command, stdout=file, stderr=file, env={**os.environ, **offline}, start_new_session=True
+            )
         try:
             end_s = time.monotonic() + START_UP_LIMIT_S
             while not _is_up(url):
