@@ -21,6 +21,7 @@ class Cost:
     Attributes:
         exit_code: negative where a signal ended it.
         cpu_s: processor time, user and system, of the process and all of its children that it waited for [s].
+        system_s: of cpu_s, the system's [s].
         wall_s: from start to end [s].
         peak_rss_mib: largest sum, over its processes, of the peaks that the system kept of their resident memory
             [MiB]; looked at ten times a second. What processes share is counted once for each.
@@ -31,6 +32,7 @@ class Cost:
 
     exit_code: int
     cpu_s: float
+    system_s: float
     wall_s: float
     peak_rss_mib: float
     waited_s: float
@@ -96,6 +98,7 @@ def run(
         return Cost(
             exit_code=ended[0],
             cpu_s=ended[1].ru_utime + ended[1].ru_stime,
+            system_s=ended[1].ru_stime,
             wall_s=wall_s,
             peak_rss_mib=peak_kib / _KIB,
             waited_s=sum(waits_s.values()),

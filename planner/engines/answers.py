@@ -68,7 +68,7 @@ class _PlainChunk(msgspec.Struct, gc=False):
 
 
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-_decode_plain = msgspec.json.Decoder(_PlainChunk).decode
+_plain = msgspec.json.Decoder(_PlainChunk)
 
 
 class AnswerReader:
@@ -82,22 +82,38 @@ class AnswerReader:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self._silent_s: float | None = None
-        self._has_begun = False
+        self.has_begun = False
+        """Whether a first event has come."""
         self.is_whole = False
 
     def take(self, payload: bytes, now_s: float) -> bool:
         """Takes an event's data; False where it makes the answer a failure, and nothing after it counts."""
-        if self._has_begun:
+        if self.has_begun:
             try:
-                choice = _decode_plain(payload).choices[0]
+                is_output = _has_output(_plain.decode(payload))
             except _UNREADABLE:
-                pass  # it says more, or something else
-            else:
-                if choice.text or (choice.delta is not None and choice.delta.content):
-                    self._answer.chunk_s.append(now_s)
-                    return True
-        self._has_begun = True
+                is_output = False  # it says more, or something else
+            if is_output:
+                self._answer.chunk_s.append(now_s)
+                return True
+        self.has_begun = True
         return self._take_any(payload, now_s)
+
+    def take_plain(self, lines: bytes, read_s: list[float]) -> bool:
+        """Takes events, a line and a time for each, of which each holds output and nothing else to know of.
+
+        False where they are others, and none is taken.
+        """
+        if not self.has_begun:
+            return False
+        try:
+            chunks = _plain.decode_lines(lines)
+        except _UNREADABLE:
+            return False
+        if len(chunks) != len(read_s) or not all(map(_has_output, chunks)):
+            return False
+        self._answer.chunk_s += read_s
+        return True
 
     def _take_any(self, payload: bytes, now_s: float) -> bool:
         if payload == _DONE:
@@ -165,6 +181,11 @@ class AnswerReader:
         answer.cached_input_tokens = _tokens(details, "cached_tokens", answer.cached_input_tokens)
         details = usage.get("completion_tokens_details")
         answer.reasoning_tokens = _tokens(details, "reasoning_tokens", answer.reasoning_tokens)
+
+
+def _has_output(chunk: _PlainChunk) -> bool:
+    choice = chunk.choices[0]
+    return bool(choice.text or (choice.delta is not None and choice.delta.content))
 
 
 def is_same_model(asked: str, answered: str) -> bool:

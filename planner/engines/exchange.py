@@ -13,6 +13,8 @@ from planner.engines.sse import EventTooLongError, SseParser
 
 _MOST_BODY_BYTES = 2**24
 _OK_STATUS = 200
+_DONE_EVENT, _LAST_PARTS = b"[DONE]", 3
+"""Before it come, as vLLM writes them, the piece with the finish_reason and the usage."""
 _PLAIN = (b"", b"identity")
 _NO_STREAM = (b"application/json", b"text/html")
 """What a stream of events is never sent as; every other type has been seen."""
@@ -65,20 +67,32 @@ class Exchange:
         if headers.get(b"content-encoding", b"").strip().lower() not in _PLAIN:
             self._fail("protocol_error", "the answer is compressed, though that was not asked for")
 
-    def body(self, part: bytes, now_s: float) -> None:
-        """A part of the body, read at a time."""
+    def body(self, parts: list[bytes], read_s: list[float]) -> None:
+        """Parts of the body, and when each was read."""
         if self.is_over:
             return
         if not self._is_stream:
-            self._text += part
+            self._text += b"".join(parts)
             if len(self._text) > _MOST_BODY_BYTES:
-                self.end(now_s)
+                self.end(read_s[-1])
+            return
+        # A stream begins and ends with events of other kinds than those in between.
+        first = 0 if self._reader.has_begun else 1
+        last = max(first, len(parts) - (_LAST_PARTS if _DONE_EVENT in parts[-1] else 0))
+        for some in (slice(0, first), slice(first, last), slice(last, None)):
+            self._take(parts[some], read_s[some])
+
+    def _take(self, parts: list[bytes], read_s: list[float]) -> None:
+        """Takes parts all at once where that may be, which costs half; else one by one."""
+        if self.is_over:
+            return
+        if len(parts) > 1 and (lines := self._parser.as_lines(parts)) and self._reader.take_plain(lines, read_s):
             return
         try:
-            for payload in self._parser.feed(part):
-                if not self._reader.take(payload, now_s):
-                    self._finish(now_s)  # nothing after it counts
-                    return
+            for part, now_s in zip(parts, read_s, strict=True):
+                for payload in self._parser.feed(part):
+                    if not self.is_over and not self._reader.take(payload, now_s):
+                        self._finish(now_s)  # nothing after it counts
         except EventTooLongError as error:
             self._fail("protocol_error", str(error))
 

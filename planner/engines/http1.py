@@ -13,7 +13,7 @@ _MOST_READ_BYTES = 2**18
 """That asyncio reads at once, and our own transport less: a head may have the start of its body behind it."""
 _INTERIM = range(100, 200)
 _LAST_CHUNK, _SHORT = b"0\r\n\r\n", 8
-_LEAST_PARTS, _MORE_PARTS = 24, 17
+_LEAST_PARTS, _MORE_PARTS = 64, 33
 """Parsed at once. Connections differ in it, so that streams which began together are not parsed all together."""
 _numbers = itertools.count()
 
@@ -24,8 +24,8 @@ class Receiver(Protocol):
     def head(self, status: int, headers: dict[bytes, bytes]) -> None:
         """Status and headers are there; names are in lower case."""
 
-    def body(self, part: bytes, now_s: float) -> None:
-        """A part of the body, and when it was read from the network, on time.perf_counter [s]."""
+    def body(self, parts: list[bytes], read_s: list[float]) -> None:
+        """Parts of the body, and when each was read from the network, on time.perf_counter [s]."""
 
     def end(self, now_s: float) -> None:
         """The response is complete, or its server closed the connection in good order; when that was read [s]."""
@@ -43,12 +43,16 @@ class Connection(asyncio.Protocol):
     A streamed answer is thousands of small reads, each a call of `data_received`; an HTTP library spends several times
     longer on them than it takes to read and parse. The grammar is left to llhttp, the parser of Node.js.
 
-    Parts of a stream are stamped with their time as they are read, and parsed some at a time, when the stream ends, or
+    Parts of a stream are stamped with their time as they are read, and parsed many at a time, when the stream ends, or
     when somebody wants to know (`catch_up`): between two parts of one stream come hundreds of others, and what parsing
     needs would have left the processor's caches each time.
     """
 
     def __init__(self) -> None:
+        self._body: list[bytes] = []
+        self._body_s: list[float] = []
+        self.on_body = self._body.append
+        """Called by the parser for each part of the body."""
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._receiver: Receiver | None = None
@@ -111,18 +115,22 @@ class Connection(asyncio.Protocol):
         if not parts:
             return
         self._parts, self._read_s = [], []
-        feed = self._parser.feed_data
+        feed, body, body_s = self._parser.feed_data, self._body, self._body_s
         try:
-            for part, self._now_s in zip(parts, read_s, strict=True):
+            for part, now_s in zip(parts, read_s, strict=True):
                 if not self._has_head and self._is_head_too_long(len(part)):
                     return
+                self._now_s = now_s
                 feed(part)
+                while len(body_s) < len(body):
+                    body_s.append(now_s)
         except httptools.HttpParserUpgrade:
             self._broken("the server switched to another protocol")
         except httptools.HttpParserCallbackError as error:
             raise error.__context__ or error from None  # a fault of ours, and not of what came
         except httptools.HttpParserError as error:
             self._broken(str(error))
+        self._hand_on()
 
     def eof_received(self) -> bool:
         """The server sends nothing more; that ends a body whose length nothing else tells."""
@@ -164,13 +172,9 @@ class Connection(asyncio.Protocol):
             self._is_chunked = self._headers.get(b"transfer-encoding", b"").strip().lower() == b"chunked"
             self._receiver.head(status, self._headers)
 
-    def on_body(self, part: bytes) -> None:
-        """A part of the body."""
-        if self._receiver is not None:
-            self._receiver.body(part, self._now_s)
-
     def on_message_complete(self) -> None:
         """The response is complete."""
+        self._hand_on()
         if self._receiver is not None and self._parser.get_status_code() in _INTERIM:
             return
         receiver, self._receiver, self._is_chunked = self._receiver, None, False
@@ -181,6 +185,18 @@ class Connection(asyncio.Protocol):
         if receiver is not None:
             receiver.end(self._now_s)
 
+    def _hand_on(self) -> None:
+        """Hands the receiver what has come of the body."""
+        if not self._body:
+            return
+        parts, read_s = self._body.copy(), self._body_s.copy()
+        self._body.clear()
+        self._body_s.clear()
+        while len(read_s) < len(parts):
+            read_s.append(self._now_s)
+        if self._receiver is not None:
+            self._receiver.body(parts, read_s)
+
     def _is_head_too_long(self, more_bytes: int) -> bool:
         """Whether a head without an end is given up; the parser would gather it."""
         self._unparsed_bytes += more_bytes
@@ -190,6 +206,7 @@ class Connection(asyncio.Protocol):
         return is_too_long
 
     def _broken(self, reason: str) -> None:
+        self._hand_on()
         receiver = self._receiver
         self.close()
         if receiver is not None:

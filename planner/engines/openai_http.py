@@ -26,9 +26,10 @@ EndpointKind = Literal["chat", "completions"]
 
 _MOST_BODY_BYTES = 2**24
 _QUESTION_TIMEOUT_S = 30.0
-_LONGEST_UNPARSED_S, _ROUND_S, _MOST_AT_ONCE = 0.5, 0.05, 50
-"""Parts of a stream that wait are parsed after half a second, a few connections' at a time: all of them at once would
-keep those of others waiting."""
+_LONGEST_UNPARSED_S, _ROUND_S = 0.5, 0.05
+_SLICE_S, _PAUSE_S = 0.0005, 0.001
+"""Parts of a stream that wait are parsed after half a second, for half a millisecond at a time: all of them at once
+would keep those of others waiting."""
 _PATHS: dict[EndpointKind, str] = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
 
 
@@ -131,12 +132,16 @@ class OpenAIClient:
             self._round = asyncio.get_running_loop().call_later(_ROUND_S, self._go_round)
 
     def _go_round(self) -> None:
-        old_s = time.perf_counter() - _LONGEST_UNPARSED_S
-        for connection in [each for each in self._busy if each.unparsed_since_s < old_s][:_MOST_AT_ONCE]:
+        begin_s = time.perf_counter()
+        wait_s = _ROUND_S
+        for connection in [each for each in self._busy if each.unparsed_since_s < begin_s - _LONGEST_UNPARSED_S]:
+            if time.perf_counter() > begin_s + _SLICE_S:
+                wait_s = _PAUSE_S
+                break
             connection.catch_up()
             if connection in self._busy:
                 self._busy[connection] = self._busy.pop(connection)  # behind those that still wait for their turn
-        self._round = asyncio.get_running_loop().call_later(_ROUND_S, self._go_round) if self._busy else None
+        self._round = asyncio.get_running_loop().call_later(wait_s, self._go_round) if self._busy else None
 
     async def get(self, path: str) -> Reply:
         """A small question outside the load.

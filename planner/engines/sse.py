@@ -2,6 +2,7 @@
 
 MOST_EVENT_BYTES = 2**24
 """A stream without an end of line must not fill the memory."""
+_BEGIN, _END = b"data: ", b"\n\n"
 _EMPTY_BYTES = len(b"data: \n\n")
 _BOM = b"\xef\xbb\xbf"
 
@@ -58,6 +59,19 @@ class SseParser:
         if self._length + len(self._rest) > MOST_EVENT_BYTES:
             raise EventTooLongError(f"an event is longer than {MOST_EVENT_BYTES:,} bytes")
         return events
+
+    def as_lines(self, parts: list[bytes]) -> bytes:
+        """The data of parts that are one whole event each, a line for each; nothing where they are anything else.
+
+        It is not taken: whoever makes use of it must not feed these parts.
+        """
+        text = b"".join(parts)
+        is_plain = not (self._rest or self._data or self._is_first_line or self._ends_in_cr) and b"\r" not in text
+        if not is_plain or not text.startswith(_BEGIN) or text.count(b"\n") != len(_END) * len(parts):
+            return b""
+        if not all(part.endswith(_END) for part in parts) or text.count(_END + _BEGIN) != len(parts) - 1:
+            return b""
+        return text[len(_BEGIN) : -len(_END)].replace(_END + _BEGIN, b"\n")
 
     @property
     def is_in_event(self) -> bool:

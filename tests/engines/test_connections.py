@@ -163,8 +163,8 @@ class Heard:
     def head(self, status: int, headers: dict[bytes, bytes]) -> None:
         self.told.append(f"head {status}")
 
-    def body(self, part: bytes, now_s: float) -> None:
-        self.told.append(f"body {len(part)}")
+    def body(self, parts: list[bytes], read_s: list[float]) -> None:
+        self.told += [f"body {len(part)}" for part, _ in zip(parts, read_s, strict=True)]
 
     def end(self, now_s: float) -> None:
         self.told.append("end")

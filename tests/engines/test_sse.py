@@ -67,3 +67,39 @@ def test_event_without_data_is_none(empty: bytes) -> None:
     parser = SseParser()
     assert parser.feed(empty) == []
     assert parser.feed(b"data: one\n\n" + empty + b"data: two\n\n") == [b"one", b"two"]
+
+
+@given(st.lists(LINE, min_size=1, max_size=5))
+def test_parts_of_one_event_each_come_out_as_lines(texts: list[str]) -> None:
+    payloads = [text.encode() for text in texts]
+    parser = SseParser()
+    parser.feed(b": nothing yet\n\n")
+    assert parser.as_lines([b"data: %s\n\n" % payload for payload in payloads]).split(b"\n") == payloads
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [b"data: a\n\ndata: ", b"b\n\n"],
+        [b"data: a\n\ndata: b\n\n", b""],
+        [b"data: a\ndata: b\n\n", b"data: c\n\n"],
+        [b"data: a\n", b"\ndata: b\n\n\n"],
+        [b"data: a\n\n", b": ping\n\n"],
+        [b"data: a\n\n", b"data:b\n\n"],
+        [b"data: a\r\n\r\n", b"data: b\r\n\r\n"],
+        [b"data: a\rdata: b\n\n", b"data: c\n\n"],
+        [b"id: 1\n\n", b"data: b\n\n"],
+    ],
+    ids=["cut", "two in one", "two lines", "a part begins late", "comment", "no blank", "CR LF", "CR", "other field"],
+)
+def test_other_parts_are_left_to_the_parser(parts: list[bytes]) -> None:
+    parser = SseParser()
+    parser.feed(b": nothing yet\n\n")
+    assert parser.as_lines(parts) == b""
+
+
+@pytest.mark.parametrize("before", [b"", b"data: half", b"data: half\n", b": ping\r"])
+def test_parts_behind_something_unfinished_are_left_to_the_parser(before: bytes) -> None:
+    parser = SseParser()
+    parser.feed(before)
+    assert parser.as_lines([b"data: a\n\n", b"data: b\n\n"]) == b""

@@ -1,6 +1,7 @@
 """The selector that reads streams itself must not do so at the cost of everything else."""
 
 import asyncio
+import itertools
 import socket
 import sys
 import time
@@ -59,3 +60,39 @@ def test_connection_given_up_while_it_sends_leaves_nothing_to_the_next_of_its_nu
 
     with asyncio.Runner(loop_factory=StreamLoop) as runner:
         runner.run(work())
+
+
+def test_busy_streams_are_looked_at_four_thousand_times_a_second_and_everything_else_at_once() -> None:
+    async def work() -> tuple[int, float, int]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, StreamLoop)
+        pairs = [socket.socketpair() for _ in range(8)]
+        other_end, other = socket.socketpair()
+        reads = 0
+
+        def read() -> None:
+            nonlocal reads
+            reads += 1
+
+        for mine, theirs in pairs:
+            theirs.send(b"x")  # never read, so that there is always something to read
+            loop.streams.add_stream(mine.fileno(), read)
+        other_end.setblocking(False)
+        await asyncio.sleep(0.05)  # until it is known that they are busy
+        before, begin_s, answers = reads, time.monotonic(), 0
+        while time.monotonic() - begin_s < 0.2:
+            other.send(b"y")
+            answers += len(await loop.sock_recv(other_end, 1))
+            await asyncio.sleep(0.005)
+        seen, past_s = reads - before, time.monotonic() - begin_s
+        for mine, _ in pairs:
+            loop.streams.remove_stream(mine.fileno())
+        for each in (*itertools.chain(*pairs), other_end, other):
+            each.close()
+        return seen, past_s, answers
+
+    with asyncio.Runner(loop_factory=StreamLoop) as runner:
+        seen, past_s, answers = runner.run(work())
+    assert answers > 0
+    # Whenever the loop has something to do, streams are looked at as well: a few times per answer.
+    assert 1 <= seen / 8 <= past_s / 0.00025 + 8 * answers + 10

@@ -140,7 +140,7 @@ def test_steps_end_when_planned_whatever_the_delay_of_the_one_before() -> None:
 def test_request_that_had_arrived_joins_its_step_though_it_is_handed_over_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The first has steps of 100 ms; the second arrives at the end of one, and is handed over a little later."""
+    """The first has steps of 100 ms; the second arrives just before one ends, and is handed over a little later."""
     monkeypatch.setattr(clock, "_LONGEST_GRACE_S", 0.025)  # so that a busy machine can keep it
     times = StepTime(base=0.1)
     limits = PROFILE.limits.model_copy(update={"max_num_seqs": 2})
@@ -152,7 +152,8 @@ def test_request_that_had_arrived_joins_its_step_though_it_is_handed_over_later(
         begin_s = time.monotonic()
         engine.submit(Job(1, 50, lambda: None, loop.create_future(), begin_s, begin_s))
         boundary_s = begin_s + 3 * times.base
-        late = Job(1, 1, lambda: None, loop.create_future(), boundary_s, boundary_s)
+        arrived_s = boundary_s - 1e-6  # and not at the end itself: sums of steps are rounded
+        late = Job(1, 1, lambda: None, loop.create_future(), arrived_s, arrived_s)
         await asyncio.sleep(boundary_s + 0.003 - time.monotonic())
         engine.submit(late)
         await asyncio.sleep(2 * times.base)
