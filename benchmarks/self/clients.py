@@ -11,7 +11,7 @@ import numpy as np
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
-PLANNER = "planner"
+PLANNER, BARE = "planner", "bare client"
 
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 
@@ -87,7 +87,7 @@ def ours() -> Client:
 
 def bare() -> Client:
     """The lower bound."""
-    return Client("bare client", _bare_command, lambda _, __, out: Said(**json.loads(out)), {})
+    return Client(BARE, _bare_command, lambda _, __, out: Said(**json.loads(out)), {})
 
 
 def vllm(program: Path, model: Path, prompts: Callable[[Load], list[str]] | None = None) -> Client:

@@ -17,10 +17,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from clients import PLANNER, Client, bare, ours, servebench, vllm
-from questions import OURS_ONLY, QUESTIONS, Bench, ClientFailedError, Question
+from clients import BARE, PLANNER, Client, bare, ours, servebench, vllm
+from questions import CPU, MOST_OF_BARE, OURS_ONLY, QUESTIONS, Bench, ClientFailedError, Question
 from real import real
-from tables import Figures, missed, table
+from tables import Figures, median, missed, table
 from truth import build
 
 BY_DEFAULT = ("speed", "full", "truth", "tiny", "memory")
@@ -62,8 +62,17 @@ def _answered(question: Question, bench: Bench, clients: list[Client], rounds: i
     lacking = missed(question.rows, figures[PLANNER])
     if figures[PLANNER] and any(row.limit is not None for row in question.rows):
         notes.append(f"Limits missed: {', '.join(lacking)}." if lacking else "All limits are kept.")
+    if (ratio := against_bare(figures)) is not None:
+        kept = "" if ratio <= MOST_OF_BARE else " ✗"
+        notes.append(f"CPU per chunk: {ratio:.2f}× the bare client's{kept}; limit {MOST_OF_BARE:.2f}×.")
     of = f"; medians of {rounds} rounds" if rounds > 1 else ""
     return "\n\n".join([f"## {question.title}{of}", table(question.rows, figures, PLANNER), *notes])
+
+
+def against_bare(figures: dict[str, list[Figures]]) -> float | None:
+    """Our CPU per chunk over the bare client's of the same rounds; None where it was not measured."""
+    ours_s, bare_s = (median(CPU, figures.get(name, [])) for name in (PLANNER, BARE))
+    return ours_s / bare_s if ours_s and bare_s else None
 
 
 def _peers(options: argparse.Namespace) -> list[Client]:

@@ -54,7 +54,7 @@ def table(rows: Sequence[Row], rounds: Mapping[str, Sequence[Figures]], ours: st
     names = list(rounds)
     lines = ["| | limit | " + " | ".join(names) + " |", "| --- | ---: |" + " ---: |" * len(names)]
     for row in rows:
-        values = {name: _median(row, rounds[name]) for name in names}
+        values = {name: median(row.name, rounds[name]) for name in names}
         cells = [_cell(row, name, values, ours) for name in names]
         lines.append(f"| {row.name} | {row.limit_shown()} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -62,11 +62,12 @@ def table(rows: Sequence[Row], rounds: Mapping[str, Sequence[Figures]], ours: st
 
 def missed(rows: Sequence[Row], figures: Sequence[Figures]) -> list[str]:
     """The rows whose limit our medians do not keep."""
-    return [row.name for row in rows if (value := _median(row, figures)) is not None and not row.is_kept(value)]
+    return [row.name for row in rows if (value := median(row.name, figures)) is not None and not row.is_kept(value)]
 
 
-def _median(row: Row, figures: Sequence[Figures]) -> float | None:
-    values = [entry[row.name] for entry in figures if row.name in entry]
+def median(name: str, figures: Sequence[Figures]) -> float | None:
+    """Of a figure over rounds; None where no round has it."""
+    values = [entry[name] for entry in figures if name in entry]
     return statistics.median(values) if values else None
 
 
