@@ -159,6 +159,7 @@ class Driver:
                 if self._stop.is_set() or (item := ahead.take()) is None:
                     return
                 self._spawn(self._send(requests, *item, float(due), is_measured))
+                await asyncio.sleep(0)  # it is sent before the next one is thought of
         self._nothing_more_to_send(self._under_way)
 
     async def _closed_loop(self, users: int) -> None:
