@@ -33,15 +33,27 @@ LIMITS = "max_num_seqs=32,max_num_batched_tokens=1024"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep of eight loads on an emulator that keeps its own record, and the profile fitted to it."""
-    folder = tmp_path_factory.mktemp("chain")
+    """A sweep of eight loads on an emulator that keeps its own record, and the profile fitted to it.
+
+    Other work on this machine delays the emulator and the client alike. The client says when that was so (exit code 4);
+    then all is measured again, three times at most, and the last one is what is looked at.
+    """
+    for _ in range(3):
+        folder = tmp_path_factory.mktemp("chain")
+        done = measured(folder)
+        assert done.returncode in (0, 4), done.stderr
+        if done.returncode == 0:
+            break
+    return folder
+
+
+def measured(folder: Path) -> Done:
+    """The sweep, with the emulator's own record beside it."""
     (folder / "truth.json").write_text(json.dumps(TRUTH))
     with emulating(folder / "truth.json", record=folder / "record.jsonl") as url:
         loads = ("--sweep", "--concurrency", "1,2,4,8", "--rate", "4,8,16,24", "--duration-s", "1.1")
         lengths = ("--input-tokens", "lognormal:p50=300,p95=900", "--output-tokens", "lognormal:p50=30,p95=70")
-        done = planner(folder, "bench", "--url", url, *loads, *lengths, "--warmup-s", "0.2", "--out", "run", "--json")
-    assert done.returncode in (0, 4), done.stderr  # 4: this machine is too busy for some of the loads, and it was said
-    return folder
+        return planner(folder, "bench", "--url", url, *loads, *lengths, "--warmup-s", "0.2", "--out", "run", "--json")
 
 
 @pytest.fixture(scope="module")
