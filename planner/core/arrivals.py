@@ -107,7 +107,7 @@ class Stream:
     def _clock(self, end: float, rng: np.random.Generator) -> Array:
         """Arrivals of unit rate below an end, ascending."""
         if self.process == "constant":
-            clock = np.arange(np.ceil(end))
+            clock = np.arange(np.ceil(end), dtype=np.float64)
         else:
             draw, at_once = self._gaps(rng), int(end * _SHARE_BEYOND) + 16
             clock = np.cumsum(draw(at_once))

@@ -111,7 +111,7 @@ class Capacity:
         """
         return np.asarray(load_per_s / self.each(replicas))
 
-    def replicas_for(self, load_per_s: Array) -> Counts:
+    def replicas_for(self, load_per_s: Array | np.float64) -> Counts:
         """Fewest replicas that carry a load, shaped as the loads.
 
         Args:

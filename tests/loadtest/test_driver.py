@@ -133,7 +133,7 @@ def test_interruption_keeps_what_was_measured(schedule: Schedule) -> None:
 
 def test_second_interruption_waits_for_nothing() -> None:
     began_s = time.monotonic()
-    _, kept = drive(opened([0.0, 0.01, 60.0]), Scripted(takes_s=60.0), interrupt_after_s=(0.3, 0.4))
+    _, kept = drive(opened([0.0, 0.01, 60.0]), Scripted(takes_s=60.0), interrupt_after_s=(1.0, 1.1))
     assert time.monotonic() - began_s < 30
     assert [entry.outcome for entry in counted(kept)] == ["cancelled", "cancelled"]
     assert len(kept) == 2
