@@ -26,8 +26,8 @@ from truth import build
 BY_DEFAULT = ("speed", "full", "truth", "tiny", "memory")
 
 
-def main() -> None:
-    """Prints a table per question."""
+def main() -> int:
+    """Prints a table per question; 1 where a limit is missed, or a client failed."""
     options = _options()
     asked = [*(options.only or BY_DEFAULT), *(["million"] if options.million else [])]
     clients = [ours(), *_peers(options)]
@@ -35,30 +35,35 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(build(Path(folder)), Path(folder) / "runs")
         bench.folder.mkdir()
+        are_kept = True
         for name in asked:
             if name == "real":
                 try:
                     for part in real(options.vllm, options.model, options.rounds, bench.folder):
                         _say(part)
                 except ClientFailedError as error:
+                    are_kept = False
                     _say(str(error))
                 continue
             measured = clients[:1] if name in OURS_ONLY else clients
-            _say(_answered(QUESTIONS[name], bench, measured, options.rounds))
+            told, is_kept = _answered(QUESTIONS[name], bench, measured, options.rounds)
+            are_kept &= is_kept
+            _say(told)
     if not all(bench.started):
         _say("The server had no real-time priority: others may have delayed it.")
+    return 0 if are_kept else 1
 
 
-def _answered(question: Question, bench: Bench, clients: list[Client], rounds: int) -> str:
-    """The table of a question."""
+def _answered(question: Question, bench: Bench, clients: list[Client], rounds: int) -> tuple[str, bool]:
+    """The table of a question, and whether all went well."""
     figures: dict[str, list[Figures]] = {client.name: [] for client in clients}
-    notes = []
+    notes, failures = [], []
     for _ in range(rounds):
         for client in clients:
             try:
                 figures[client.name].append(question.answer(bench, client))
             except ClientFailedError as error:
-                notes.append(str(error))
+                failures.append(str(error))
     lacking = missed(question.rows, figures[PLANNER])
     if figures[PLANNER] and any(row.limit is not None for row in question.rows):
         notes.append(f"Limits missed: {', '.join(lacking)}." if lacking else "All limits are kept.")
@@ -66,7 +71,8 @@ def _answered(question: Question, bench: Bench, clients: list[Client], rounds: i
         kept = "" if ratio <= MOST_OF_BARE else " ✗"
         notes.append(f"CPU per chunk: {ratio:.2f}× the bare client's{kept}; limit {MOST_OF_BARE:.2f}×.")
     of = f"; medians of {rounds} rounds" if rounds > 1 else ""
-    return "\n\n".join([f"## {question.title}{of}", table(question.rows, figures, PLANNER), *notes])
+    told = "\n\n".join([f"## {question.title}{of}", table(question.rows, figures, PLANNER), *notes, *failures])
+    return told, not lacking and not failures
 
 
 def against_bare(figures: dict[str, list[Figures]]) -> float | None:
@@ -138,4 +144,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

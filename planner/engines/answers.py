@@ -7,7 +7,10 @@ from typing import Any
 
 import msgspec
 
-OK, CANCELLED = "ok", "cancelled"
+OK, CANCELLED, CLIENT_LIMIT = "ok", "cancelled", "client_limit"
+"""Outcomes that others ask for; client_limit: this machine could open no further connection."""
+_BROKEN_OFF = ("abort", "error")
+"""What servers give as finish_reason where they, and not the model, ended an answer."""
 _CONTENT = ("content", "reasoning_content", "reasoning", "tool_calls")
 """Of a chat delta: each is output that the model computed."""
 _DONE = b"[DONE]"
@@ -28,7 +31,8 @@ class Answer:
         output_tokens: likewise.
         cached_input_tokens: of input_tokens, those that the server had computed before; None where it does not say.
         reasoning_tokens: of output_tokens, those that are thought and not shown; None where it does not say.
-        model: that answered, as the server names it; None where it does not.
+        models: that answered, as the server names them: more than one where the name changed meanwhile.
+        model: of models, the one that was not asked for; None where there is none, or nobody looked yet.
         outcome: ok, cancelled, or the kind of failure.
         message: what was said about a failure, shortened and without secrets.
     """
@@ -40,6 +44,7 @@ class Answer:
     output_tokens: int | None = None
     cached_input_tokens: int | None = None
     reasoning_tokens: int | None = None
+    models: list[str] = field(default_factory=list)
     model: str | None = None
     outcome: str = OK
     message: str = ""
@@ -51,6 +56,8 @@ class Answer:
 
 class _Delta(msgspec.Struct, gc=False):
     content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -85,6 +92,7 @@ class AnswerReader:
         self.has_begun = False
         """Whether a first event has come."""
         self.is_whole = False
+        self._broken_off = ""
 
     def take(self, payload: bytes, now_s: float) -> bool:
         """Takes an event's data; False where it makes the answer a failure, and nothing after it counts."""
@@ -135,8 +143,9 @@ class AnswerReader:
         choices = chunk.get("choices")
         if not isinstance(choices, list):
             return True  # a ping or a note; an answer of nothing else is empty
-        if self._answer.model is None and isinstance(chunk.get("model"), str):
-            self._answer.model = chunk["model"]
+        model = chunk.get("model")
+        if isinstance(model, str) and model and model not in self._answer.models:
+            self._answer.models.append(model)
         has_content = False
         for choice in choices:
             if isinstance(choice, dict):
@@ -147,8 +156,10 @@ class AnswerReader:
 
     def _take_choice(self, choice: dict[str, Any], now_s: float) -> bool:
         """Whether there is output in it."""
-        if choice.get("finish_reason") is not None:
+        if (reason := choice.get("finish_reason")) is not None:
             self.is_whole = True
+            if reason in _BROKEN_OFF:
+                self._broken_off = reason
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             has_content = bool(choice.get("text"))
@@ -166,6 +177,8 @@ class AnswerReader:
         """The stream ended without a fault of the connection."""
         if not self.is_whole:
             self._answer.fail("truncated", "the stream ended without finish_reason and [DONE]")
+        elif self._broken_off:
+            self._answer.fail("broken_off", f"the server gave finish_reason {self._broken_off!r}")
         elif not self._answer.chunk_s and self._silent_s is not None and self._answer.output_tokens:
             self._answer.chunk_s.append(self._silent_s)
         elif not self._answer.chunk_s:
@@ -185,7 +198,8 @@ class AnswerReader:
 
 def _has_output(chunk: _PlainChunk) -> bool:
     choice = chunk.choices[0]
-    return bool(choice.text or (choice.delta is not None and choice.delta.content))
+    delta = choice.delta
+    return bool(choice.text or (delta is not None and (delta.content or delta.reasoning_content or delta.reasoning)))
 
 
 def is_same_model(asked: str, answered: str) -> bool:
@@ -203,6 +217,14 @@ def _decode(payload: bytes) -> Any:
         return msgspec.json.decode(payload)
     except msgspec.MsgspecError:
         return json.loads(payload)  # which takes what servers in Python write: NaN, and halves of surrogate pairs
+
+
+def parsed(text: str) -> Any:
+    """What a text says in JSON; None where it is something else."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def error_message(body: Any) -> str:

@@ -11,6 +11,7 @@ from planner.engines.openai_http import OpenAIClient
 _TIMEOUT_S = 5.0
 _STARTED = "process_start_time_seconds"
 _GENERATED = "vllm:generation_tokens_total"
+_QUERIES, _HITS = "vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total"
 _SAME_START_S = 0.5
 
 
@@ -29,7 +30,20 @@ class Counters:
     @property
     def generated_tokens(self) -> float | None:
         """Since it started, for anybody [tokens]; None where it does not say."""
-        found = [value for name, value in self.totals.items() if name.partition("{")[0] == _GENERATED]
+        return self._total(_GENERATED)
+
+    @property
+    def cache_queries_tokens(self) -> float | None:
+        """Prompt tokens that were looked up in the prefix cache, likewise."""
+        return self._total(_QUERIES)
+
+    @property
+    def cache_hits_tokens(self) -> float | None:
+        """Of them, those that were there, likewise."""
+        return self._total(_HITS)
+
+    def _total(self, wanted: str) -> float | None:
+        found = [value for name, value in self.totals.items() if name.partition("{")[0] == wanted]
         return sum(found) if found else None
 
 

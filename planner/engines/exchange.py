@@ -1,14 +1,12 @@
 """One request's answer on its way in: what each part of a response means for it, and when it is given up."""
 
 import asyncio
-import json
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from planner.engines.answers import Answer, AnswerReader, error_message
+from planner.engines.answers import Answer, AnswerReader, error_message, parsed
 from planner.engines.sse import EventTooLongError, SseParser
 
 _MOST_BODY_BYTES = 2**24
@@ -138,7 +136,7 @@ class Exchange:
 
     def _no_stream(self) -> None:
         text = self._text.decode("utf-8", "backslashreplace")
-        body = _json(text)
+        body = parsed(text)
         if self._status != _OK_STATUS:
             self._answer.fail(f"http_{self._status}", error_message(body or text))
         elif isinstance(body, dict) and body.get("error"):
@@ -182,10 +180,3 @@ class Exchange:
             self._timer.cancel()
         if not self.done.done():
             self.done.set_result(None)
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None

@@ -5,6 +5,7 @@ questions before and after it go over aiohttp.
 """
 
 import asyncio
+import errno
 import json
 import os
 import time
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from planner.engines.answers import Answer
+from planner.engines.answers import CLIENT_LIMIT, Answer, parsed
 from planner.engines.exchange import Exchange, Timeouts
 from planner.engines.http1 import Connection
 from planner.engines.pool import Pool
@@ -30,6 +31,8 @@ _LONGEST_UNPARSED_S, _ROUND_S = 0.5, 0.05
 _SLICE_S, _PAUSE_S = 0.0005, 0.001
 """Parts of a stream that wait are parsed after half a second, for half a millisecond at a time: all of them at once
 would keep those of others waiting."""
+_OWN_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS})
+"""Open files, ports, memory: of this machine."""
 _PATHS: dict[EndpointKind, str] = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
 
 
@@ -105,7 +108,7 @@ class OpenAIClient:
                 async with asyncio.timeout(min(self.timeouts.total_s, self.timeouts.first_token_s)) as limit:
                     connection = await self._pool.open()
             except (OSError, TimeoutError) as error:
-                kind = "timeout_connect" if limit.expired() else "connect"
+                kind = "timeout_connect" if limit.expired() else _kind(error)
                 answer.fail(kind, self.target.shown("no connection in time" if limit.expired() else _reason(error)))
                 answer.finished_s = time.perf_counter()
                 return
@@ -177,7 +180,7 @@ class OpenAIClient:
                 allow_redirects=False,
             ) as response:
                 text = (await _body(response)).decode("utf-8", "backslashreplace")
-                return Reply(response.status, text, _json(text))
+                return Reply(response.status, text, parsed(text))
         except TimeoutError:
             raise TimeoutError(f"no answer within {_QUESTION_TIMEOUT_S:g} s") from None
         except aiohttp.ClientError as error:
@@ -207,17 +210,19 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+def _kind(error: BaseException) -> str:
+    """Of a connection that could not be made: the server's fault, or this machine's own limit."""
+    return CLIENT_LIMIT if _number(error) in _OWN_LIMITS else "connect"
+
+
+def _number(error: BaseException) -> int | None:
+    return getattr(getattr(error, "os_error", error), "errno", None)
 
 
 def _reason(error: BaseException) -> str:
     """What went wrong, without the address: that is known, and could hold a password."""
     cause = getattr(error, "os_error", error)
-    number = getattr(cause, "errno", None)
+    number = _number(error)
     if isinstance(number, int) and number > 0:
         return os.strerror(number)
     return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

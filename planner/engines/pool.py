@@ -1,6 +1,7 @@
 """Connections to one server: opened when needed, kept for the next request."""
 
 import asyncio
+import itertools
 import socket
 import ssl
 import time
@@ -29,6 +30,7 @@ class Pool:
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._idle: list[Connection] = []
         self._addresses: list[str] = []
+        self._turns = itertools.count()
 
     def idle(self) -> Connection | None:
         """A connection that may carry a request at once, if there is one."""
@@ -48,17 +50,20 @@ class Pool:
         loop = asyncio.get_running_loop()
         if not self._addresses:
             found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-            self._addresses = [str(address[0]) for *_, address in found]
-        refused: OSError | None = None
-        for address in list(self._addresses):
+            self._addresses = self._addresses or [str(address[0]) for *_, address in found]
+        # Each has its turn, however many are being opened at once.
+        turn = next(self._turns) % len(self._addresses) if self._addresses else 0
+        refused: dict[str, OSError] = {}
+        for address in [*self._addresses[turn:], *self._addresses[:turn]]:
             try:
                 connection = await self._connect(loop, address)
             except OSError as error:
-                refused = error
+                refused[address] = error
                 continue
-            self._go_round(address)
+            # Those that refused while this one answered are left out from now on.
+            self._addresses = [each for each in self._addresses if each not in refused]
             return connection
-        raise refused or OSError("the name has no address")
+        raise next(iter(refused.values()), OSError("the name has no address"))
 
     async def _connect(self, loop: asyncio.AbstractEventLoop, address: str) -> Connection:
         connection = Connection()
@@ -78,11 +83,6 @@ class Pool:
         for connection in self._idle:
             connection.close()
         self._idle.clear()
-
-    def _go_round(self, used: str) -> None:
-        """The next connection goes to the next address; those that refused while this one answered are left out."""
-        place = self._addresses.index(used) if used in self._addresses else -1
-        self._addresses = [*self._addresses[place + 1 :], used]
 
 
 async def _connected(loop: asyncio.AbstractEventLoop, address: str, port: int) -> socket.socket:

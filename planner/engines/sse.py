@@ -71,6 +71,8 @@ class SseParser:
             return b""
         if not all(part.endswith(_END) for part in parts) or text.count(_END + _BEGIN) != len(parts) - 1:
             return b""
+        if _BEGIN + b"\n" in text or _BEGIN + b" " in text:
+            return b""  # an empty line would not count as one
         return text[len(_BEGIN) : -len(_END)].replace(_END + _BEGIN, b"\n")
 
     @property

@@ -64,7 +64,8 @@ class StreamSelector(selectors.BaseSelector):
         self.is_loop_due = timeout is not None and timeout <= 0
         while True:
             if self._is_busy and not self.is_loop_due:
-                self._gather(others)
+                self._gather(others, wait_s)
+                wait_s = None if until_s is None else max(0.0, until_s - time.monotonic())
             events = poll(wait_s, _MOST_EVENTS)
             self._count(len(events))
             is_other = False
@@ -81,11 +82,11 @@ class StreamSelector(selectors.BaseSelector):
             if until_s is not None:
                 wait_s = max(0.0, until_s - time.monotonic())
 
-    def _gather(self, others: int) -> None:
-        """Waits until streams may be looked at again, or until there is something else."""
+    def _gather(self, others: int, most_s: float | None) -> None:
+        """Waits until streams may be looked at again, or there is something else, or a time has passed."""
         left_s = self._looked_s + _GATHER_S - time.monotonic()
         if left_s > 0:
-            select.select((others,), (), (), left_s)
+            select.select((others,), (), (), left_s if most_s is None else min(left_s, most_s))
 
     def _count(self, reads: int) -> None:
         """Finds out whether streams are busy."""

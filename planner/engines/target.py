@@ -16,6 +16,8 @@ _LEAST_SECRET = 4
 """Shorter parts of a secret would blacken harmless text, and are no secret."""
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OURS = frozenset({"accept", "accept-encoding", "connection", "content-length", "content-type", "transfer-encoding"})
+_OF_PATHS = "/%:@!$&'()*+,;=~"
+"""May stand in a path as they are; % since others were written so by whoever wrote the path."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,16 @@ def _root(url: str, problems: list[str]) -> tuple[str, str]:
     except ValueError:
         host = None
     is_right = host and parts.scheme in ("http", "https") and not (parts.query or parts.fragment)
-    if not host or not is_right or not url.isprintable() or " " in url:
+    if not host or not is_right or port == 0 or not url.isprintable() or " " in url:
         problems.append(f"--url: {allowed}")  # not repeated: it may hold a password
         return "", ""
+    try:
+        host = host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        problems.append("--url: its host is no name that there can be")
+        return "", ""
     place = f"[{host}]" if ":" in host else host
-    path = parts.path.rstrip("/").removesuffix("/v1")
+    path = quote(parts.path, safe=_OF_PATHS).rstrip("/").removesuffix("/v1")
     user = "" if parts.username is None else f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return f"{parts.scheme}://{place}{f':{port}' if port else ''}{path}", user
 

@@ -23,11 +23,12 @@ LEAD_S = 0.05
 """From the start of the driver to the first request, so that it is not late."""
 _CONNECT_S = 2.0
 """For opening connections ahead; those that have been idle for longer than three are not used."""
-GRACE_S = 2.0
-"""How long answers under way may still take after an interruption."""
+GRACE_S = 30.0
+"""How long answers under way may still take after an interruption; a second one ends them at once."""
 _SHOW_EVERY_S = 0.25
 _SLICE_S, _PAUSE_S, _IDLE_S = 0.0005, 0.001, 0.05
-"""Chores take half a millisecond at a time, so that no chunk is read later than that for their sake."""
+"""Chores begin nothing new after half a millisecond, so that chunks are read about as soon as they come; a prompt of
+32,000 words alone takes two."""
 _AHEAD = 64
 """Requests built ahead of an open loop; in a closed one, as many as there are users: all may end at once."""
 _MOST_AHEAD = 4096
@@ -100,7 +101,7 @@ class Driver:
         """Sends nothing more; the second time, waits for nothing more either."""
         if self._outcome.is_interrupted:
             self._cancel()
-        self._outcome.is_interrupted = True
+        self._outcome.is_interrupted = self._tally.is_stopping = True
         self._end()
 
     def give_up(self, reason: str) -> None:

@@ -165,8 +165,9 @@ def together(parts: Sequence[Progress]) -> Progress:
     """Where processes stand together; their median latency is the median of theirs.
 
     Example:
-        >>> together([Progress(9, 5, 1, 3, 0.2, 50.0, 4.0), Progress(8, 6, 0, 2, 0.3, 60.0, 5.0)])
-        Progress(sent=17, ok=11, failed=1, in_flight=5, ttft_p50_s=0.25, output_tokens_per_s=110.0, left_s=5.0)
+        >>> found = together([Progress(9, 5, 1, 3, 0.2, 50.0, 4.0), Progress(8, 6, 0, 2, 0.3, 60.0, 5.0)])
+        >>> found.sent, found.in_flight, found.ttft_p50_s, found.output_tokens_per_s, found.left_s
+        (17, 5, 0.25, 110.0, 5.0)
     """
     ttft_s = [part.ttft_p50_s for part in parts if part.ttft_p50_s is not None]
     tokens_per_s = [part.output_tokens_per_s for part in parts if part.output_tokens_per_s is not None]
@@ -179,6 +180,7 @@ def together(parts: Sequence[Progress]) -> Progress:
         ttft_p50_s=statistics.median(ttft_s) if ttft_s else None,
         output_tokens_per_s=sum(tokens_per_s) if tokens_per_s else None,
         left_s=max(left_s) if left_s else None,
+        is_stopping=any(part.is_stopping for part in parts),
     )
 
 

@@ -35,9 +35,9 @@ class PromptLoad:
         try:
             await self._client.ask(body, answer)
         finally:
-            if answer.model is not None:
-                is_same = is_same_model(self._model, answer.model)
-                answer.model = None if is_same else self._client.target.shown(answer.model)
+            others = (model for model in answer.models if not is_same_model(self._model, model))
+            if (other := next(others, None)) is not None:
+                answer.model = self._client.target.shown(other)
 
 
 class CountedLoad:

@@ -27,6 +27,8 @@ class Progress:
     output_tokens_per_s: float | None
     left_s: float | None
     """Until the last request is sent [s]; null where that cannot be told."""
+    is_stopping: bool = False
+    """Nothing more is sent: it was interrupted, and waits for what is in flight."""
 
 
 def progress_text(label: str, now: Progress) -> str:
@@ -36,6 +38,8 @@ def progress_text(label: str, now: Progress) -> str:
         >>> progress_text("8 users", Progress(20, 11, 1, 8, 0.125, 1234.5, 9.6))
         '8 users: 20 sent, 11 ok, 1 failed, 8 in flight, TTFT p50 125 ms, 1,234 tokens/s, 10 s left'
     """
+    if now.is_stopping:
+        return f"{label}: stopping, waits for the {now.in_flight} in flight; Ctrl-C again does not"
     parts = [f"{now.sent} sent", f"{now.ok} ok", f"{now.failed} failed", f"{now.in_flight} in flight"]
     if now.ttft_p50_s is not None:
         parts.append(f"TTFT p50 {now.ttft_p50_s * 1000:.0f} ms")
@@ -63,6 +67,7 @@ class Tally:
     ok: int = 0
     failed: int = 0
     cancelled: int = 0
+    is_stopping: bool = False
     _recent: deque[_Answered] = field(default_factory=lambda: deque(maxlen=_RECENT))
 
     def finished(self, entry: RequestRecord) -> None:
@@ -91,6 +96,7 @@ class Tally:
             ttft_p50_s=float(np.median(ttft_s)) if ttft_s else None,
             output_tokens_per_s=tokens / since_s if tokens and since_s > 0 else None,
             left_s=self._left_s(elapsed_s),
+            is_stopping=self.is_stopping,
         )
 
     def _left_s(self, elapsed_s: float) -> float | None:

@@ -8,14 +8,14 @@ import numpy as np
 from planner.core.latency import gap_statistics, meets_slo, statistics, time_per_output_token
 from planner.core.quantiles import Array, Ints
 from planner.core.realised import cv_interval, rate_interval, realised
-from planner.engines.answers import CANCELLED
+from planner.engines.answers import CANCELLED, CLIENT_LIMIT
 from planner.loadtest.remarks import remarks
 from planner.loadtest.sample import UNKNOWN, Bools, Columns, Outcome
 from planner.loadtest.trends import is_backlog_growing, is_steady
 from planner.schema.benchmark import Arrival, ArrivalFigures, ClientHealth, LoadPoint, RequestCounts, Statistics
 from planner.schema.scenario import Slo
 
-LAG_LIMIT_S, LAG_LIMIT_OF_TTFT = 0.025, 0.25
+LAG_LIMIT_S, LAG_LIMIT_OF_TTFT = 0.025, 0.1
 CPU_LIMIT_FRACTION = 0.95
 _REJECTED_FRACTION = 0.1
 _REJECTIONS = ("http_429", "http_503")
@@ -48,26 +48,31 @@ def squared_cv_of(arrival: Arrival, burstiness: float) -> float | None:
     return {"poisson": 1.0, "constant": 0.0, "gamma": burstiness}.get(arrival)
 
 
-def client_health(outcome: Outcome, lag_s: Statistics, ttft_s: Statistics) -> ClientHealth:
+def client_health(outcome: Outcome, lag_s: Statistics, ttft_s: Statistics, itl_s: Statistics) -> ClientHealth:
     """Whether the load generator kept up.
 
-    It did not where it used more than 95 % of a core; or where, in an open loop, the 99th percentile of its lag, or in
-    any loop that of the lag of its event loop, is more than 25 ms and more than a quarter of the median TTFT. The
-    latencies, which count from when requests were due to when their chunks were read, would then be the client's own.
+    It did not where it used more than 95 % of a core; where it could open no further connection; or where, in an open
+    loop, the 99th percentile of its lag, or in any loop that of the lag of its event loop, is more than 25 ms and more
+    than a tenth of the median TTFT, or the latter more than the median ITL. The latencies, which count from when
+    requests were due to when their chunks were read, would then be the client's own.
 
     Args:
         outcome: of the driver.
         lag_s: from due to sent [s].
         ttft_s: of the point [s].
+        itl_s: likewise [s].
     """
-    limit_s = max(LAG_LIMIT_S, LAG_LIMIT_OF_TTFT * (ttft_s.p50 or 0.0))
+    of_ttft_s = LAG_LIMIT_OF_TTFT * (ttft_s.p50 or 0.0)
+    of_gap_s = of_ttft_s if itl_s.p50 is None else min(of_ttft_s, itl_s.p50)
     loop_lag_s = float(np.percentile(outcome.loop_lags_s, 99)) if outcome.loop_lags_s else None
-    is_late = any(lag is not None and lag > limit_s for lag in (lag_s.p99, loop_lag_s))
+    lags = ((lag_s.p99, of_ttft_s), (loop_lag_s, of_gap_s))
+    is_late = any(lag is not None and lag > max(LAG_LIMIT_S, limit_s) for lag, limit_s in lags)
+    is_full = CLIENT_LIMIT in outcome.sample.kinds
     return ClientHealth(
         lag_p99_s=lag_s.p99,
         loop_lag_p99_s=loop_lag_s,
         cpu_fraction=outcome.cpu_fraction,
-        is_saturated=is_late or (outcome.cpu_fraction or 0.0) > CPU_LIMIT_FRACTION,
+        is_saturated=is_late or is_full or (outcome.cpu_fraction or 0.0) > CPU_LIMIT_FRACTION,
     )
 
 
@@ -87,7 +92,8 @@ def load_point(offered: Offered, outcome: Outcome, slo: Slo, notes: Sequence[str
     counts = RequestCounts(sent=total, ok=ok, failed=failed, cancelled=total - ok - failed)
     times = _Times.of(sent, is_ok)
     ttft, lag = statistics(times.ttft_s), _lag(offered, outcome, sent)
-    client = client_health(outcome, lag, ttft)
+    itl = gap_statistics(sample.gaps_us, sample.gaps_per_request)
+    client = client_health(outcome, lag, ttft, itl)
     span_s = times.span_s
 
     def per_s(amount: float) -> float:
@@ -105,7 +111,7 @@ def load_point(offered: Offered, outcome: Outcome, slo: Slo, notes: Sequence[str
         input_tokens_per_s=per_s(float(_known(sent.input_tokens, sent.asked_input_tokens)[is_ok].sum())),
         output_tokens_per_s=per_s(float(times.output_tokens.sum())),
         ttft_s=ttft,
-        itl_s=gap_statistics(sample.gaps_us, sample.gaps_per_request),
+        itl_s=itl,
         tpot_s=statistics(times.tpot_s[~np.isnan(times.tpot_s)]),
         e2e_s=statistics(times.e2e_s),
         lag_s=lag,

@@ -29,6 +29,7 @@ from planner.workflows.bench_options import BenchOptions, BenchPlan, read_option
 from planner.workflows.bench_points import Trace, part_of, schedules
 from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
 from planner.workflows.interruption import Interruption, interruptible
+from planner.workflows.open_files import allow_open_files, refuse_too_many
 from planner.workflows.resume import EarlierRun, earlier_run
 from planner.workflows.server_watch import ServerWatch
 from planner.workflows.workload import read_trace
@@ -96,6 +97,7 @@ def bench(
         if earlier.is_complete:
             return _result(earlier.run, earlier.folder, options.max_error_fraction, is_old=True)
     plan = read_options(options, environment)
+    refuse_too_many(max(plan.users, default=0), options.processes, allow_open_files())
     trace = (
         None if options.trace is None else part_of(read_trace(options.trace, options.trace_speed or 1.0), plan.extent)
     )
@@ -107,7 +109,7 @@ def bench(
     model = options.serve or ""
     directory = RunDirectory(options.out or default_directory(model)) if earlier is None else earlier.directory()
     with serve(model, options.vllm_args, free_path(directory.path / "vllm.log"), on_wait, _START_UP_LIMIT_S) as started:
-        return _run(_measure(plan, target_of(started.url, {}, {}), trace, show, directory, started, earlier))
+        return _run(_measure(plan, _served(started.url, environment), trace, show, directory, started, earlier))
 
 
 def _run(work: Coroutine[Any, Any, BenchResult]) -> BenchResult:
@@ -117,6 +119,12 @@ def _run(work: Coroutine[Any, Any, BenchResult]) -> BenchResult:
             return runner.run(work)
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+
+
+def _served(url: str, environment: Mapping[str, str]) -> Target:
+    """A server that we started; it asks for the key that vLLM takes from the environment."""
+    key = environment.get("VLLM_API_KEY")
+    return target_of(url, {"Authorization": "KEY"} if key else {}, {"KEY": f"Bearer {key}"})
 
 
 async def _measure(

@@ -40,6 +40,8 @@ T = TypeVar("T")
 DEFAULT_DURATION_S = 30.0
 DEFAULT_INPUT, DEFAULT_OUTPUT = "512", "128"
 DEFAULT_USERS = (1, 2, 4, 8, 16, 32)
+_SECRET_ARGS = {"--api-key": "VLLM_API_KEY", "--hf-token": "HF_TOKEN"}
+"""Of vLLM: what holds a secret, and the variable that vLLM reads it from as well."""
 _MOST_POINTS, _MOST_USERS = 100, 100_000
 
 
@@ -198,6 +200,9 @@ def _misfits(options: BenchOptions) -> Iterator[str]:
     """Options that are missing, or do not go together."""
     if (options.url is None) == (options.serve is None):
         yield "--url, --serve: one of them"
+    for name, variable in _SECRET_ARGS.items():
+        if any(argument.partition("=")[0] == name for argument in options.vllm_args):
+            yield f"arguments after --: {name} would be written into the run; set {variable} in the environment instead"
     if options.serve is None and options.vllm_args:
         yield "arguments after --: only with --serve MODEL; they go to vLLM"
     if options.serve is not None and options.headers:

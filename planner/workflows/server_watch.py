@@ -7,6 +7,8 @@ from planner.loadtest.outage import Outages
 from planner.schema.benchmark import RequestRecord
 
 _NEAR_FRACTION, _NEAR_TOKENS = 0.02, 10
+_CACHED_FRACTION = 0.05
+"""Of the prompt tokens out of a prefix cache: with more, the server looks faster than it is."""
 
 
 class ServerWatch:
@@ -25,6 +27,7 @@ class ServerWatch:
         self._before: Counters | None = None
         self._outages = Outages()
         self._tokens = self._uncounted = 0
+        self._is_cache_told = False
 
     async def begin(self) -> None:
         """Before the first request."""
@@ -36,6 +39,7 @@ class ServerWatch:
     def take(self, entry: RequestRecord) -> None:
         """A request that ended, of the warm-up too."""
         self._outages.take(entry)
+        self._is_cache_told |= entry.cached_input_tokens is not None
         if entry.outcome == OK and entry.output_tokens is not None:
             self._tokens += entry.output_tokens
         else:
@@ -54,6 +58,7 @@ class ServerWatch:
             self.doubts.append("the server could not be reached for a time, as when it is restarted")
         elif self._before is not None and after is not None:
             self._compare(self._before, after)
+            self._look_at_cache(self._before, after)
 
     def _compare(self, before: Counters, after: Counters) -> None:
         """Tokens that the server generated, against those that its answers told."""
@@ -66,3 +71,13 @@ class ServerWatch:
             self.warnings.append(f"{told}: one of them is wrong")
         elif generated > self._tokens + near and not self._uncounted:
             self.warnings.append(f"{told}: somebody else uses the server, or one of them is wrong")
+
+    def _look_at_cache(self, before: Counters, after: Counters) -> None:
+        """Hits of the prefix cache, where answers do not tell them; vLLM's do only when it is asked to."""
+        queries = (after.cache_queries_tokens or 0.0) - (before.cache_queries_tokens or 0.0)
+        hits = (after.cache_hits_tokens or 0.0) - (before.cache_hits_tokens or 0.0)
+        if not self._is_cache_told and queries > 0 and hits > _CACHED_FRACTION * queries:
+            self.warnings.append(
+                f"{hits / queries:.0%} of the prompt tokens came from the server's prefix cache, by its /metrics: it "
+                "looks faster than it is with prompts that it has not seen"
+            )

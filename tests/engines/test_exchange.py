@@ -27,6 +27,11 @@ EVENTS = {
     "CR LF": b'data: {"choices": [{"text": "x"}]}\r\n\r\n',
     "error": b'data: {"error": {"message": "out of memory"}}\n\n',
     "no JSON": b"data: {]\n\n",
+    "two of JSON": b'data: {"choices": [{"text": "x"}]}{"choices": [{"text": "y"}]}\n\n',
+    "reasoning": b'data: {"choices": [{"delta": {"reasoning_content": "x"}}]}\n\n',
+    "blanks": b"data:   \n\n",
+    "other model": b'data: {"model": "n", "choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n',
+    "aborted": b'data: {"choices": [{"delta": {}, "finish_reason": "abort"}]}\n\n',
     "half of JSON": b'data: {"choices": [{"text": "\n\n',
 }
 OFTEN = ["token"] * 8
@@ -63,4 +68,19 @@ def test_plain_answer_has_every_time() -> None:
     names = ["role", *["token"] * 5, "finish", "usage", "done"]
     answer = answered([[(EVENTS[name], float(place)) for place, name in enumerate(names)]])
     assert (answer.outcome, answer.chunk_s) == ("ok", [1.0, 2.0, 3.0, 4.0, 5.0])
-    assert (answer.input_tokens, answer.output_tokens, answer.model) == (5, 7, "m")
+    assert (answer.input_tokens, answer.output_tokens, answer.models) == (5, 7, ["m"])
+
+
+def ended(*names: str) -> Answer:
+    return answered([[(EVENTS[name], float(place)) for place, name in enumerate(names)]])
+
+
+def test_answer_that_the_server_broke_off_is_no_good_one() -> None:
+    answer = ended("role", "token", "aborted", "done")
+    assert (answer.outcome, answer.message) == ("broken_off", "the server gave finish_reason 'abort'")
+
+
+def test_model_that_changes_is_told_and_a_name_that_is_empty_is_none() -> None:
+    assert ended("role", "token", "other model", "done").models == ["m", "n"]
+    nameless = b'data: {"model": "", "choices": []}\n\n'
+    assert answered([[(nameless, 0.0), (EVENTS["token"], 1.0), (EVENTS["other model"], 2.0)]]).models == ["n"]

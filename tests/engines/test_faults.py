@@ -79,7 +79,7 @@ def reconcile(answer: Answer, served: Served) -> None:
         assert len(answer.chunk_s) == len(served.token_s)
     if answer.outcome != OK:
         return
-    assert answer.model == ("fallback-mini" if served.mode == "other_model" else "m")
+    assert answer.models == ["fallback-mini" if served.mode == "other_model" else "m"]
     assert answer.input_tokens == told(served, "prompt_tokens")
     assert answer.output_tokens == told(served, "completion_tokens")
     assert answer.cached_input_tokens == told(served, "prompt_tokens_details", "cached_tokens")

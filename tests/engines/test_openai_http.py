@@ -1,6 +1,8 @@
 """The streaming client against a server that knows what it sent."""
 
 import asyncio
+import errno
+import os
 import socket
 
 import pytest
@@ -9,6 +11,7 @@ from known_server import KnownServer, Served
 from planner.engines.answers import Answer
 from planner.engines.exchange import Timeouts
 from planner.engines.openai_http import EndpointKind, OpenAIClient
+from planner.engines.pool import Pool
 from planner.engines.target import Target
 
 TOKENS = 8
@@ -170,3 +173,19 @@ def test_cancelled_request_keeps_what_came() -> None:
 
     with KnownServer(gap_s=0.01) as server:
         assert len(asyncio.run(work(server)).chunk_s) >= 2
+
+
+@pytest.mark.parametrize(
+    ("number", "outcome"),
+    [(errno.EMFILE, "client_limit"), (errno.EADDRNOTAVAIL, "client_limit"), (errno.ECONNREFUSED, "connect")],
+)
+def test_own_limit_is_not_told_as_the_fault_of_the_server(
+    number: int, outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: Pool) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Pool, "open", fail)
+    with KnownServer() as server:
+        (answer,) = ask(server)
+    assert (answer.outcome, answer.message) == (outcome, os.strerror(number))

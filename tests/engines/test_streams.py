@@ -11,6 +11,7 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("needs epoll", allow_module_level=True)
 
+from planner.engines import streams
 from planner.engines.streams import StreamLoop, StreamTransport
 
 
@@ -96,3 +97,32 @@ def test_busy_streams_are_looked_at_four_thousand_times_a_second_and_everything_
     assert answers > 0
     # Whenever the loop has something to do, streams are looked at as well: a few times per answer.
     assert 1 <= seen / 8 <= past_s / 0.00025 + 8 * answers + 10
+
+
+def test_while_busy_streams_wait_everything_else_is_seen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "_GATHER_S", 0.5)
+
+    async def work() -> float:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, StreamLoop)
+        pairs = [socket.socketpair() for _ in range(8)]
+        other_end, other = socket.socketpair()
+        other_end.setblocking(False)
+        monkeypatch.setattr(loop.streams, "_count", lambda _: setattr(loop.streams, "_looked_s", time.monotonic()))
+        monkeypatch.setattr(loop.streams, "_is_busy", True)
+        for mine, theirs in pairs:
+            theirs.send(b"x")
+            loop.streams.add_stream(mine.fileno(), lambda: None)
+        begin_s = time.monotonic()
+        for _ in range(10):
+            loop.call_later(0.002, other.send, b"y")
+            await loop.sock_recv(other_end, 1)
+        past_s = time.monotonic() - begin_s
+        for mine, _ in pairs:
+            loop.streams.remove_stream(mine.fileno())
+        for each in (*itertools.chain(*pairs), other_end, other):
+            each.close()
+        return past_s
+
+    with asyncio.Runner(loop_factory=StreamLoop) as runner:
+        assert runner.run(work()) < 2.5, "ten waits of half a second"

@@ -18,6 +18,9 @@ CANARY = "sk-canary-1234567890"
         ("https://h/v1/", "https://h"),
         ("https://h/gateway/v1", "https://h/gateway"),
         ("http://[::1]:80/", "http://[::1]:80"),
+        ("http://h/é/v1", "http://h/%C3%A9"),
+        ("http://h/%C3%A9", "http://h/%C3%A9"),
+        ("http://münchen.example", "http://xn--mnchen-3ya.example"),
     ],
 )
 def test_root_is_found_with_or_without_v1(url: str, root: str) -> None:
@@ -26,7 +29,17 @@ def test_root_is_found_with_or_without_v1(url: str, root: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["h:8000", "ftp://h", "file:///etc/passwd", "http://", "http://h:x", "http://h?a=1", "http://h#a", "http:// h"],
+    [
+        "h:8000",
+        "ftp://h",
+        "file:///etc/passwd",
+        "http://",
+        "http://h:x",
+        "http://h?a=1",
+        "http://h#a",
+        "http:// h",
+        "http://h:0",
+    ],
 )
 def test_other_addresses_are_refused(url: str) -> None:
     with pytest.raises(UsageError, match="--url: must be http:// or https://"):

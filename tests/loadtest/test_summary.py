@@ -106,7 +106,8 @@ def test_lengths_other_than_asked_are_told() -> None:
     [
         ([0.02] * 100, [], 0.5, 0.05, False),
         ([0.03] * 100, [], 0.5, 0.05, True),  # above 25 ms
-        ([0.03] * 100, [], 0.5, 0.20, False),  # but not above a quarter of the TTFT
+        ([0.03] * 100, [], 0.5, 0.20, True),
+        ([0.03] * 100, [], 0.5, 0.40, False),  # but not above a tenth of the TTFT
         ([0.0] * 98 + [0.04] * 2, [], 0.5, 0.05, True),  # two in a hundred
         ([0.0] * 100, [], 0.96, 0.05, True),
         ([0.0] * 100, [0.0] * 95 + [0.03] * 5, 0.5, 0.05, True),  # chunks were read late
@@ -122,6 +123,29 @@ def test_client_that_is_late_or_busy_is_saturated(
     assert point.client.is_saturated is is_saturated
     assert any("the client did not keep up" in warning for warning in point.warnings) is is_saturated
     assert (point.client.loop_lag_p99_s is None) is (not loop_lags_s)
+
+
+def test_client_that_stands_still_between_tokens_is_saturated_however_long_the_first_one_takes() -> None:
+    records = [answered(i, i, i + 8.0, [0.02] * 10) for i in range(100)]
+    late = figures(*records, loop_lags_s=array("d", [0.03] * 100)).client
+    in_time = figures(*records, loop_lags_s=array("d", [0.015] * 100)).client
+    slow = [answered(i, i, i + 8.0, [0.2] * 10) for i in range(100)]
+    of_slow = figures(*slow, loop_lags_s=array("d", [0.03] * 100)).client
+    assert late is not None
+    assert in_time is not None
+    assert of_slow is not None
+    assert (late.is_saturated, in_time.is_saturated, of_slow.is_saturated) == (True, False, False)
+
+
+def test_client_that_can_open_no_connection_is_the_bottleneck() -> None:
+    records = [answered(i, i, i + 0.1, []) for i in range(30)]
+    lost = RequestRecord(
+        index=30, due_s=30.0, sent_s=30.0, asked_input_tokens=1, asked_output_tokens=1, outcome="client_limit"
+    )
+    point = figures(*records, lost)
+    assert point.errors == {"client_limit": 1}
+    assert point.client is not None
+    assert point.client.is_saturated
 
 
 def queue(due_s: np.ndarray, service_s: float) -> np.ndarray:
@@ -228,7 +252,7 @@ def test_prefix_cache_is_told_where_the_server_tells_it() -> None:
     point = figures(silent, *cached)
     assert point.cached_input_fraction == pytest.approx(30 / 200)
     assert any("15% of the prompt tokens came from the server's prefix cache" in text for text in point.warnings)
-    assert figures(answered(0, 0.0, 1.0, [], cached_input_tokens=5)).warnings == []
+    assert figures(answered(0, 0.0, 1.0, [], sent_s=0.0, cached_input_tokens=5)).warnings == []
     assert figures(answered(0, 0.0, 1.0, [], cached_input_tokens=10**6)).cached_input_fraction == 1
 
 

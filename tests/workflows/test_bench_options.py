@@ -139,6 +139,14 @@ def test_all_mistakes_at_once() -> None:
         ({"rate": "1", "arrival": "gamma"}, "--burstiness: is missing"),
         ({"rate": "1", "burstiness": 2.0}, "--burstiness: not used with --arrival poisson"),
         ({"rate": "1", "vllm_args": ("--x",)}, "arguments after --: only with --serve"),
+        (
+            {"url": None, "serve": "m", "rate": "1", "vllm_args": ("--api-key", "k")},
+            "arguments after --: --api-key would be written into the run; set VLLM_API_KEY in the environment instead",
+        ),
+        (
+            {"url": None, "serve": "m", "rate": "1", "vllm_args": ("--hf-token=t",)},
+            "arguments after --: --hf-token would be written into the run; set HF_TOKEN in the environment instead",
+        ),
         ({"rate": "1", "headers": ("A=GONE",)}, "--header A: the environment has no variable"),
         ({"sweep": True, "arrival": "closed", "rate": "1"}, "--rate: not used with --arrival closed"),
     ],
