@@ -60,8 +60,9 @@ class RequestCounts(RuledFileModel):
 class ClientHealth(FileModel):
     """Whether the load generator itself kept up.
 
-    It did not where it used more than 95 % of a core, or where the 99th percentile of its lag or of its loop lag is
-    more than 25 ms and more than a quarter of the median TTFT.
+    It did not where it used more than 95 % of a core, where it could open no further connection, or where the 99th
+    percentile of its lag or of its loop lag is more than 25 ms and more than a tenth of the median TTFT, or that of its
+    loop lag more than 25 ms and more than the median ITL.
     """
 
     lag_p99_s: NonNegative | None = None
