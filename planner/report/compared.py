@@ -1,0 +1,43 @@
+"""Two runs side by side, as a table for a terminal and as JSON."""
+
+import json
+from dataclasses import asdict
+
+from planner.core.comparison import Compared, Comparison
+
+_HEAD = ("load", "metric", "first", "second", "second / first", "[95 %]", "verdict")
+_TEXT_COLUMNS = 2
+_NONE = "–"
+
+
+def compared_table(compared: Compared) -> str:
+    """A row for each figure of each load."""
+    first, second = compared.names
+    rows = [_HEAD, *map(_row, compared.comparisons)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if place < _TEXT_COLUMNS or place == len(row) - 1 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    legend = (
+        f"first: {first}; second: {second}",
+        "better, worse: of the second, for certain; equal: within 5 %; unclear: more requests would tell",
+        "ratios with their 95 % interval; verdicts leave 5 % of doubt to the whole table",
+    )
+    return "\n".join([*lines, "", *legend]) + "\n"
+
+
+def compared_json(compared: Compared) -> str:
+    """The same as one document."""
+    return json.dumps(asdict(compared), allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _row(found: Comparison) -> tuple[str, ...]:
+    first, second = (_NONE if value is None else f"{value:.4g}" for value in (found.first, found.second))
+    if found.ratio is None:
+        return found.load, found.metric, first, second, _NONE, _NONE, found.verdict
+    interval = f"{found.ratio.low:.3f} to {found.ratio.high:.3f}"
+    return found.load, found.metric, first, second, f"{found.ratio.value:.3f}", interval, found.verdict

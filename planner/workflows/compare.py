@@ -1,0 +1,216 @@
+"""Two runs side by side: what differs between them for certain, what is equal, and what nobody can tell."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from planner.core.comparison import Compared, Comparison, Verdict
+from planner.core.difference import Array, Figure, Ratio, mean, percentile, ratio
+from planner.core.latency import time_per_output_token
+from planner.core.quantiles import interval_ranks
+from planner.engines.answers import CANCELLED, OK
+from planner.errors import UsageError
+from planner.schema.benchmark import RequestRecord
+from planner.store.files import shown_path
+from planner.workflows.measurements import Measurement, read_measurements
+
+_SAME_RATE_FRACTION = 0.01
+_WINDOWS, _LEAST_PER_WINDOW = 20, 5
+"""Throughput is compared by windows of time; where they hold too few answers, it is not."""
+
+
+@dataclass(frozen=True)
+class _Metric:
+    """A figure of a sample.
+
+    Attributes:
+        name: with its unit.
+        sample: values from the requests of a load, in the order of the schedule.
+        figure: of a sample.
+        fraction: of a percentile; None of a mean.
+        is_less_better: whether less of it is better.
+    """
+
+    name: str
+    sample: Callable[[Sequence[RequestRecord]], Array]
+    figure: Figure
+    fraction: float | None
+    is_less_better: bool = True
+
+    def is_estimable(self, values: Array) -> bool:
+        """Whether a sample is large enough to tell how good its figure is."""
+        if self.fraction is None:
+            return values.size >= _WINDOWS
+        return interval_ranks(values.size, self.fraction) is not None
+
+
+def compare(first: Path, second: Path, seed: int = 0) -> Compared:
+    """Compares two run directories, or results of `vllm bench serve --save-detailed`, load by load.
+
+    Args:
+        first: a run; the one that was.
+        second: likewise; the one that is judged.
+        seed: of the resampling.
+
+    Raises:
+        InputFileError: every mistake of the files.
+        UsageError: the runs have no load in common.
+    """
+    runs = [read_measurements([path]) for path in (first, second)]
+    pairs, alone = _pairs(*runs)
+    if not pairs:
+        told = [f"{shown_path(path)}: {_loads(run)}" for path, run in zip((first, second), runs, strict=True)]
+        raise UsageError("\n".join(["RUN RUN: the two have no load in common", *told]))
+    count = len(pairs) * len(_METRICS)
+    comparisons = [_compared(metric, *pair, count, seed) for pair in pairs for metric in _METRICS]
+    return Compared(
+        names=(runs[0][0].run, runs[1][0].run),
+        comparisons=tuple(comparisons),
+        warnings=(*_other_differences(*pairs[0]), *alone),
+        doubts=tuple(told for pair in pairs for measured in pair for told in _doubts(measured)),
+    )
+
+
+def _compared(metric: _Metric, first: Measurement, second: Measurement, count: int, seed: int) -> Comparison:
+    samples = metric.sample(first.records), metric.sample(second.records)
+    if not all(map(metric.is_estimable, samples)):
+        return Comparison(first.label, metric.name, None, None, None, "not estimable")
+    found = ratio(*samples, metric.figure, count, seed)
+    before, after = (float(metric.figure(sample[np.newaxis])[0]) for sample in samples)
+    if not math.isfinite(found.value):
+        return Comparison(first.label, metric.name, before, after, None, "equal" if before == after else "unclear")
+    return Comparison(first.label, metric.name, before, after, found, _verdict(found, metric.is_less_better))
+
+
+def _verdict(found: Ratio, is_less_better: bool) -> Verdict:
+    if found.finding in ("equal", "unclear"):
+        return found.finding
+    return "better" if (found.finding == "lower") == is_less_better else "worse"
+
+
+def _pairs(
+    first: Sequence[Measurement], second: Sequence[Measurement]
+) -> tuple[list[tuple[Measurement, Measurement]], list[str]]:
+    """Loads that both have, each once, and what is told of the others."""
+    left = list(second)
+    pairs, alone = [], []
+    for measured in first:
+        other = next((each for each in left if _is_same_load(measured, each)), None)
+        if other is None:
+            alone.append(f"{measured.label}: only in {measured.run}")
+        else:
+            left.remove(other)
+            pairs.append((measured, other))
+    return pairs, [*alone, *(f"{measured.label}: only in {measured.run}" for measured in left)]
+
+
+def _is_same_load(first: Measurement, second: Measurement) -> bool:
+    a, b = first.point, second.point
+    if a.concurrency is not None or b.concurrency is not None:
+        return a.concurrency == b.concurrency
+    before, after = a.offered_requests_per_s, b.offered_requests_per_s
+    if before is None or after is None:
+        return before is after
+    return abs(before - after) <= _SAME_RATE_FRACTION * max(before, after)
+
+
+def _loads(run: Sequence[Measurement]) -> str:
+    return ", ".join(measured.label for measured in run) or "none"
+
+
+def _other_differences(first: Measurement, second: Measurement) -> Iterator[str]:
+    """What else is not the same, so that a difference may come of it."""
+    for name, before, after in (
+        ("model", first.server.model.id, second.server.model.id),
+        ("engine", _engine(first), _engine(second)),
+        ("arguments", " ".join(first.server.engine.args), " ".join(second.server.engine.args)),
+        ("accelerator", _accelerator(first), _accelerator(second)),
+        ("basis", first.basis, second.basis),
+        ("prompts asked", _asked(first, "asked_input_tokens"), _asked(second, "asked_input_tokens")),
+        ("answers asked", _asked(first, "asked_output_tokens"), _asked(second, "asked_output_tokens")),
+    ):
+        if before != after:
+            yield f"{name}: {before or 'not told'} in {first.run}, {after or 'not told'} in {second.run}"
+
+
+def _engine(measured: Measurement) -> str:
+    engine = measured.server.engine
+    return f"{engine.name} {engine.version or ''}".strip()
+
+
+def _accelerator(measured: Measurement) -> str:
+    accelerator = measured.server.accelerator
+    return "" if accelerator is None else f"{accelerator.count} × {accelerator.name}"
+
+
+def _asked(measured: Measurement, column: str) -> str:
+    counted = [getattr(entry, column) for entry in measured.records if not entry.is_warmup]
+    return f"{np.mean(counted):.3g} tokens on average" if counted else ""
+
+
+def _doubts(measured: Measurement) -> Iterator[str]:
+    point, where = measured.point, f"{measured.run}, {measured.label}"
+    if point.client is not None and point.client.is_saturated:
+        yield f"{where}: the client was the bottleneck"
+    yield from (f"{where}: {told}" for told in point.doubts)
+    if point.is_lower_bound:
+        yield f"{where}: requests timed out or were cut off, so that its percentiles are lower bounds"
+
+
+# ---- samples
+
+
+def _ordered(records: Sequence[RequestRecord]) -> list[RequestRecord]:
+    """The requests that count, in the order of the schedule."""
+    return sorted((entry for entry in records if not entry.is_warmup), key=lambda entry: entry.due_s)
+
+
+def _answered(records: Sequence[RequestRecord]) -> list[RequestRecord]:
+    return [entry for entry in _ordered(records) if entry.outcome == OK and entry.first_token_s is not None]
+
+
+def _ttft_s(records: Sequence[RequestRecord]) -> Array:
+    return np.array([(entry.first_token_s or 0.0) - entry.due_s for entry in _answered(records)])
+
+
+def _e2e_s(records: Sequence[RequestRecord]) -> Array:
+    return np.asarray(_ttft_s(records) + np.array([sum(entry.gaps_s) for entry in _answered(records)]))
+
+
+def _tpot_s(records: Sequence[RequestRecord]) -> Array:
+    answered = _answered(records)
+    lasted_s = np.array([sum(entry.gaps_s) for entry in answered])
+    tokens = np.array([float(entry.output_tokens or len(entry.gaps_s) + 1) for entry in answered])
+    tpot_s = time_per_output_token(np.zeros_like(lasted_s), lasted_s, tokens)
+    return np.asarray(tpot_s[~np.isnan(tpot_s)])
+
+
+def _tokens_per_s(records: Sequence[RequestRecord]) -> Array:
+    """Output tokens of the answers that ended in each of 20 windows, over their length; empty where they are few."""
+    answered = [entry for entry in _answered(records) if entry.finished_s is not None]
+    if len(answered) < _WINDOWS * _LEAST_PER_WINDOW:
+        return np.empty(0)
+    ends_s = np.array([entry.finished_s or 0.0 for entry in answered])
+    tokens = np.array([entry.output_tokens or len(entry.gaps_s) + 1 for entry in answered])
+    begin_s = min(entry.due_s for entry in answered)
+    totals, edges_s = np.histogram(ends_s, _WINDOWS, (begin_s, float(ends_s.max())), weights=tokens)
+    return np.asarray(totals / np.diff(edges_s))
+
+
+def _failed(records: Sequence[RequestRecord]) -> Array:
+    return np.array([float(entry.outcome != OK) for entry in _ordered(records) if entry.outcome != CANCELLED])
+
+
+_METRICS = (
+    _Metric("TTFT p50 [s]", _ttft_s, percentile(0.5), 0.5),
+    _Metric("TTFT p95 [s]", _ttft_s, percentile(0.95), 0.95),
+    _Metric("TPOT p50 [s]", _tpot_s, percentile(0.5), 0.5),
+    _Metric("TPOT p95 [s]", _tpot_s, percentile(0.95), 0.95),
+    _Metric("E2E p50 [s]", _e2e_s, percentile(0.5), 0.5),
+    _Metric("E2E p95 [s]", _e2e_s, percentile(0.95), 0.95),
+    _Metric("output [tokens/s]", _tokens_per_s, mean, None, is_less_better=False),
+    _Metric("failed [fraction]", _failed, mean, None),
+)
