@@ -147,7 +147,7 @@ class Connection(asyncio.Protocol):
         self.catch_up()
         receiver, self._receiver, self._is_open = self._receiver, None, False
         if receiver is not None:
-            receiver.lost(_reason(exc))
+            receiver.lost(_why_lost(exc))
 
     # Called by the parser.
 
@@ -213,5 +213,5 @@ class Connection(asyncio.Protocol):
             receiver.broken(reason)
 
 
-def _reason(error: Exception | None) -> str:
+def _why_lost(error: Exception | None) -> str:
     return "the connection was closed" if error is None else getattr(error, "strerror", None) or str(error)
