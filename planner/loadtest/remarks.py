@@ -11,7 +11,7 @@ from planner.schema.benchmark import ClientHealth, LoadPoint
 _CHUNK_OF_ONE = 1.05
 _NEAR_FRACTION = 0.05
 """Lengths that are off by more than this from what was asked are told."""
-_CACHED_FRACTION = 0.05
+CACHED_FRACTION = 0.05
 """Of the prompts out of a prefix cache: with more, the server looks faster than it is."""
 
 
@@ -75,7 +75,7 @@ def _of_answers(point: LoadPoint, outcome: Outcome, sent: Columns) -> Iterator[s
         yield f"{point.tokens_per_chunk:.3g} tokens per chunk: itl_s is of the gaps between chunks"
     if outcome.sample.gaps_us.max(initial=0) == LONGEST_GAP_US:
         yield f"gaps of more than {LONGEST_GAP_US / US_PER_S:.0f} s are counted as so long"
-    if point.cached_input_fraction is not None and point.cached_input_fraction > _CACHED_FRACTION:
+    if point.cached_input_fraction is not None and point.cached_input_fraction > CACHED_FRACTION:
         yield (
             f"{point.cached_input_fraction:.0%} of the prompt tokens came from the server's prefix cache: it looks "
             "faster than it is with prompts that it has not seen"

@@ -1,16 +1,17 @@
 """A load point's requests as its figures, and what they are worth."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from planner.core.latency import gap_statistics, meets_slo, statistics, time_per_output_token
+from planner.core.latency import gap_statistics, meets_slo, statistics
 from planner.core.quantiles import Array, Ints
 from planner.core.realised import cv_interval, rate_interval, realised
 from planner.engines.answers import CANCELLED, CLIENT_LIMIT
 from planner.loadtest.remarks import remarks
 from planner.loadtest.sample import UNKNOWN, Bools, Columns, Outcome
+from planner.loadtest.times import Times, known
 from planner.loadtest.trends import is_backlog_growing, is_steady
 from planner.schema.benchmark import Arrival, ArrivalFigures, ClientHealth, LoadPoint, RequestCounts, Statistics
 from planner.schema.scenario import Slo
@@ -90,7 +91,7 @@ def load_point(offered: Offered, outcome: Outcome, slo: Slo, notes: Sequence[str
     errors = _errors(sample.kinds, sent.outcome)
     ok, failed, total = int(is_ok.sum()), sum(errors.values()), len(sample)
     counts = RequestCounts(sent=total, ok=ok, failed=failed, cancelled=total - ok - failed)
-    times = _Times.of(sent, is_ok)
+    times = Times.of(sent, is_ok)
     ttft, lag = statistics(times.ttft_s), _lag(offered, outcome, sent)
     itl = gap_statistics(sample.gaps_us, sample.gaps_per_request)
     client = client_health(outcome, lag, ttft, itl)
@@ -108,7 +109,7 @@ def load_point(offered: Offered, outcome: Outcome, slo: Slo, notes: Sequence[str
         arrivals=_arrivals(offered, sent.sent_s),
         requests=counts,
         errors=errors,
-        input_tokens_per_s=per_s(float(_known(sent.input_tokens, sent.asked_input_tokens)[is_ok].sum())),
+        input_tokens_per_s=per_s(float(known(sent.input_tokens, sent.asked_input_tokens)[is_ok].sum())),
         output_tokens_per_s=per_s(float(times.output_tokens.sum())),
         ttft_s=ttft,
         itl_s=itl,
@@ -126,41 +127,6 @@ def load_point(offered: Offered, outcome: Outcome, slo: Slo, notes: Sequence[str
         is_lower_bound=counts.cancelled > 0 or any(kind.startswith(_TIMEOUT) for kind in errors),
     )
     return point.model_copy(update={"warnings": [*notes, *remarks(point, outcome, sent)]})
-
-
-@dataclass(frozen=True)
-class _Times:
-    """Of the answers that came whole, in the order of the schedule; each of shape (ok,).
-
-    Attributes:
-        span_s: from the first scheduled send of all to the last completion [s].
-    """
-
-    due_s: Array
-    ttft_s: Array
-    tpot_s: Array
-    e2e_s: Array
-    output_tokens: Array
-    span_s: float = field(default=0.0)
-
-    @classmethod
-    def of(cls, sent: Columns, is_ok: Bools) -> "_Times":
-        due_s, first_s, last_s = sent.due_s[is_ok], sent.first_token_s[is_ok], sent.last_token_s[is_ok]
-        # As the server counted; its chunks, where it did not.
-        tokens = _known(sent.output_tokens, sent.chunks)[is_ok].astype(np.float64)
-        ends_s = sent.finished_s[is_ok & ~np.isnan(sent.finished_s)]
-        return cls(
-            due_s=due_s,
-            ttft_s=first_s - due_s,
-            tpot_s=time_per_output_token(first_s, last_s, tokens),
-            e2e_s=last_s - due_s,
-            output_tokens=tokens,
-            span_s=max(0.0, float(ends_s.max() - sent.due_s.min())) if ends_s.size else 0.0,
-        )
-
-
-def _known(told: Ints, otherwise: Ints) -> Ints:
-    return np.where(told == UNKNOWN, otherwise, told)
 
 
 def _errors(kinds: Sequence[str], outcome: Ints) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -28,6 +28,7 @@ from planner.store.schedules import write_schedule
 from planner.workflows.bench_options import BenchOptions, BenchPlan, read_options
 from planner.workflows.bench_points import Trace, part_of, schedules
 from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
+from planner.workflows.doubts import doubts
 from planner.workflows.interruption import Interruption, interruptible
 from planner.workflows.open_files import allow_open_files, refuse_too_many
 from planner.workflows.resume import EarlierRun, earlier_run
@@ -177,7 +178,7 @@ def _result(run: Run, directory: Path, max_error_fraction: float, is_old: bool =
         directory=directory,
         points=points,
         warnings=tuple(f"{_label(point)}: {told}" for point in points for told in point.warnings),
-        doubts=tuple(f"{_label(point)}: {why}" for point in points for why in _doubts(point, max_error_fraction)),
+        doubts=tuple(f"{_label(point)}: {why}" for point in points for why in doubts(point, max_error_fraction)),
         is_old=is_old,
     )
 
@@ -234,15 +235,3 @@ def _timeouts(options: BenchOptions) -> Timeouts:
 
 def _label(point: LoadPoint) -> str:
     return load_label(point.concurrency, point.offered_requests_per_s)
-
-
-def _doubts(point: LoadPoint, max_error_fraction: float) -> Iterator[str]:
-    """Why a point must not be trusted."""
-    if point.client is not None and point.client.is_saturated:
-        yield "the client was the bottleneck: its latencies are partly its own; --processes gives it more cores"
-    yield from point.doubts
-    for model, count in point.other_models.items():
-        yield f"{count} answers are by another model than the one asked: {model}"
-    failed, sent = point.requests.failed, point.requests.sent
-    if failed > max_error_fraction * sent:
-        yield f"{failed} of {sent} requests failed; --max-error-fraction allows {max_error_fraction:g}"

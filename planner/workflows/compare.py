@@ -9,12 +9,15 @@ import numpy as np
 
 from planner.core.comparison import Compared, Comparison, Verdict
 from planner.core.difference import Array, Figure, Ratio, mean, percentile, ratio
-from planner.core.latency import time_per_output_token
 from planner.core.quantiles import interval_ranks
 from planner.engines.answers import CANCELLED, OK
 from planner.errors import UsageError
+from planner.loadtest.sample import Sample
+from planner.loadtest.times import Times
 from planner.schema.benchmark import RequestRecord
 from planner.store.files import shown_path
+from planner.workflows.bench_options import BenchOptions
+from planner.workflows.doubts import doubts
 from planner.workflows.measurements import Measurement, read_measurements
 
 _SAME_RATE_FRACTION = 0.01
@@ -35,7 +38,7 @@ class _Metric:
     """
 
     name: str
-    sample: Callable[[Sequence[RequestRecord]], Array]
+    sample: Callable[["_Seen"], Array]
     figure: Figure
     fraction: float | None
     is_less_better: bool = True
@@ -65,7 +68,8 @@ def compare(first: Path, second: Path, seed: int = 0) -> Compared:
         told = [f"{shown_path(path)}: {_loads(run)}" for path, run in zip((first, second), runs, strict=True)]
         raise UsageError("\n".join(["RUN RUN: the two have no load in common", *told]))
     count = len(pairs) * len(_METRICS)
-    comparisons = [_compared(metric, *pair, count, seed) for pair in pairs for metric in _METRICS]
+    loads = [(one.label, (_Seen.of(one.records), _Seen.of(other.records))) for one, other in pairs]
+    comparisons = [_compared(metric, *load, count, seed) for load in loads for metric in _METRICS]
     return Compared(
         names=(runs[0][0].run, runs[1][0].run),
         comparisons=tuple(comparisons),
@@ -74,15 +78,15 @@ def compare(first: Path, second: Path, seed: int = 0) -> Compared:
     )
 
 
-def _compared(metric: _Metric, first: Measurement, second: Measurement, count: int, seed: int) -> Comparison:
-    samples = metric.sample(first.records), metric.sample(second.records)
+def _compared(metric: _Metric, label: str, seen: tuple["_Seen", "_Seen"], count: int, seed: int) -> Comparison:
+    samples = metric.sample(seen[0]), metric.sample(seen[1])
     if not all(map(metric.is_estimable, samples)):
-        return Comparison(first.label, metric.name, None, None, None, "not estimable")
+        return Comparison(label, metric.name, None, None, None, "not estimable")
     found = ratio(*samples, metric.figure, count, seed)
     before, after = (float(metric.figure(sample[np.newaxis])[0]) for sample in samples)
     if not math.isfinite(found.value):
-        return Comparison(first.label, metric.name, before, after, None, "equal" if before == after else "unclear")
-    return Comparison(first.label, metric.name, before, after, found, _verdict(found, metric.is_less_better))
+        return Comparison(label, metric.name, before, after, None, "equal" if before == after else "unclear")
+    return Comparison(label, metric.name, before, after, found, _verdict(found, metric.is_less_better))
 
 
 def _verdict(found: Ratio, is_less_better: bool) -> Verdict:
@@ -153,9 +157,7 @@ def _asked(measured: Measurement, column: str) -> str:
 
 def _doubts(measured: Measurement) -> Iterator[str]:
     point, where = measured.point, f"{measured.run}, {measured.label}"
-    if point.client is not None and point.client.is_saturated:
-        yield f"{where}: the client was the bottleneck"
-    yield from (f"{where}: {told}" for told in point.doubts)
+    yield from (f"{where}: {told}" for told in doubts(point, BenchOptions.max_error_fraction))
     if point.is_lower_bound:
         yield f"{where}: requests timed out or were cut off, so that its percentiles are lower bounds"
 
@@ -163,54 +165,56 @@ def _doubts(measured: Measurement) -> Iterator[str]:
 # ---- samples
 
 
-def _ordered(records: Sequence[RequestRecord]) -> list[RequestRecord]:
-    """The requests that count, in the order of the schedule."""
-    return sorted((entry for entry in records if not entry.is_warmup), key=lambda entry: entry.due_s)
+@dataclass(frozen=True)
+class _Seen:
+    """A load's requests, in the order of the schedule.
+
+    Attributes:
+        times: of the answers that came whole.
+        ends_s: when each of them ended, shape (ok,) [s].
+        is_failed: 1 for each request that failed, of those that were not cut off, shape (n,).
+    """
+
+    times: Times
+    ends_s: Array
+    is_failed: Array
+
+    @classmethod
+    def of(cls, records: Sequence[RequestRecord]) -> "_Seen":
+        sample = Sample.of(records)
+        sent = sample.columns()
+        is_ok = sent.outcome == sample.kinds.index(OK)
+        is_cut = sent.outcome == (sample.kinds.index(CANCELLED) if CANCELLED in sample.kinds else -1)
+        return cls(Times.of(sent, is_ok), sent.finished_s[is_ok], (~is_ok)[~is_cut].astype(np.float64))
+
+    def tpot_s(self) -> Array:
+        """Of answers with more than one token [s]."""
+        return np.asarray(self.times.tpot_s[~np.isnan(self.times.tpot_s)])
+
+    def tokens_per_s(self) -> Array:
+        """Output of the answers that ended in each of 20 windows of time; empty where they are few [tokens/s]."""
+        if self.ends_s.size < _WINDOWS * _LEAST_PER_WINDOW or np.isnan(self.ends_s).any():
+            return np.empty(0)
+        span_s = float(self.times.due_s.min()), float(self.ends_s.max())
+        totals, edges_s = np.histogram(self.ends_s, _WINDOWS, span_s, weights=self.times.output_tokens)
+        return np.asarray(totals / np.diff(edges_s))
 
 
-def _answered(records: Sequence[RequestRecord]) -> list[RequestRecord]:
-    return [entry for entry in _ordered(records) if entry.outcome == OK and entry.first_token_s is not None]
+def _ttft_s(seen: _Seen) -> Array:
+    return seen.times.ttft_s
 
 
-def _ttft_s(records: Sequence[RequestRecord]) -> Array:
-    return np.array([(entry.first_token_s or 0.0) - entry.due_s for entry in _answered(records)])
-
-
-def _e2e_s(records: Sequence[RequestRecord]) -> Array:
-    return np.asarray(_ttft_s(records) + np.array([sum(entry.gaps_s) for entry in _answered(records)]))
-
-
-def _tpot_s(records: Sequence[RequestRecord]) -> Array:
-    answered = _answered(records)
-    lasted_s = np.array([sum(entry.gaps_s) for entry in answered])
-    tokens = np.array([float(entry.output_tokens or len(entry.gaps_s) + 1) for entry in answered])
-    tpot_s = time_per_output_token(np.zeros_like(lasted_s), lasted_s, tokens)
-    return np.asarray(tpot_s[~np.isnan(tpot_s)])
-
-
-def _tokens_per_s(records: Sequence[RequestRecord]) -> Array:
-    """Output tokens of the answers that ended in each of 20 windows, over their length; empty where they are few."""
-    answered = [entry for entry in _answered(records) if entry.finished_s is not None]
-    if len(answered) < _WINDOWS * _LEAST_PER_WINDOW:
-        return np.empty(0)
-    ends_s = np.array([entry.finished_s or 0.0 for entry in answered])
-    tokens = np.array([entry.output_tokens or len(entry.gaps_s) + 1 for entry in answered])
-    begin_s = min(entry.due_s for entry in answered)
-    totals, edges_s = np.histogram(ends_s, _WINDOWS, (begin_s, float(ends_s.max())), weights=tokens)
-    return np.asarray(totals / np.diff(edges_s))
-
-
-def _failed(records: Sequence[RequestRecord]) -> Array:
-    return np.array([float(entry.outcome != OK) for entry in _ordered(records) if entry.outcome != CANCELLED])
+def _e2e_s(seen: _Seen) -> Array:
+    return seen.times.e2e_s
 
 
 _METRICS = (
     _Metric("TTFT p50 [s]", _ttft_s, percentile(0.5), 0.5),
     _Metric("TTFT p95 [s]", _ttft_s, percentile(0.95), 0.95),
-    _Metric("TPOT p50 [s]", _tpot_s, percentile(0.5), 0.5),
-    _Metric("TPOT p95 [s]", _tpot_s, percentile(0.95), 0.95),
+    _Metric("TPOT p50 [s]", _Seen.tpot_s, percentile(0.5), 0.5),
+    _Metric("TPOT p95 [s]", _Seen.tpot_s, percentile(0.95), 0.95),
     _Metric("E2E p50 [s]", _e2e_s, percentile(0.5), 0.5),
     _Metric("E2E p95 [s]", _e2e_s, percentile(0.95), 0.95),
-    _Metric("output [tokens/s]", _tokens_per_s, mean, None, is_less_better=False),
-    _Metric("failed [fraction]", _failed, mean, None),
+    _Metric("output [tokens/s]", _Seen.tokens_per_s, mean, None, is_less_better=False),
+    _Metric("failed [fraction]", lambda seen: seen.is_failed, mean, None),
 )

@@ -4,11 +4,10 @@ from planner.engines.answers import OK
 from planner.engines.counters import Counters, read_counters, restart
 from planner.engines.openai_http import OpenAIClient
 from planner.loadtest.outage import Outages
+from planner.loadtest.remarks import CACHED_FRACTION
 from planner.schema.benchmark import RequestRecord
 
 _NEAR_FRACTION, _NEAR_TOKENS = 0.02, 10
-_CACHED_FRACTION = 0.05
-"""Of the prompt tokens out of a prefix cache: with more, the server looks faster than it is."""
 
 
 class ServerWatch:
@@ -76,7 +75,7 @@ class ServerWatch:
         """Hits of the prefix cache, where answers do not tell them; vLLM's do only when it is asked to."""
         queries = (after.cache_queries_tokens or 0.0) - (before.cache_queries_tokens or 0.0)
         hits = (after.cache_hits_tokens or 0.0) - (before.cache_hits_tokens or 0.0)
-        if not self._is_cache_told and queries > 0 and hits > _CACHED_FRACTION * queries:
+        if not self._is_cache_told and queries > 0 and hits > CACHED_FRACTION * queries:
             self.warnings.append(
                 f"{hits / queries:.0%} of the prompt tokens came from the server's prefix cache, by its /metrics: it "
                 "looks faster than it is with prompts that it has not seen"
