@@ -16,9 +16,9 @@ from tempfile import mkdtemp
 
 from clients import PLANNER, Client, Load, Said, ours, vllm
 from pinned import Cost, cores, on
-from prometheus_client.parser import text_string_to_metric_families
 from questions import started
 
+from planner.engines.counters import parse_counters
 from planner.engines.exchange import Timeouts
 from planner.engines.openai_http import OpenAIClient
 from planner.engines.target import Target
@@ -32,8 +32,7 @@ LOADS = {
 }
 LEAST_ROUNDS = 3
 START_UP_LIMIT_S = 600.0
-PROMPT_TOKENS, OUTPUT_TOKENS = "vllm:prompt_tokens_total", "vllm:generation_tokens_total"
-FINISHED = "vllm:request_success_total"
+COUNTED = ("vllm:request_success_total", "vllm:prompt_tokens_total", "vllm:generation_tokens_total")
 FIGURES = (
     *("TTFT p50 [ms]", "TTFT p99 [ms]", "ITL p50 [ms]", "ITL mean [ms]", "ITL p99 [ms]", "CPU [s]"),
     *("prompt tokens per request, by the server", "output tokens per request, by the server"),
@@ -71,14 +70,13 @@ def real(program: Path, model: Path, rounds: int, folder: Path) -> Iterator[str]
 def _measured(client: Client, url: str, load: Load, folder: Path) -> list[float]:
     own, before = Path(mkdtemp(dir=folder)), _counted(url)
     cost = started(client, url, NAME, load, own)
-    more = {name: total - before.get(name, 0.0) for name, total in _counted(url).items()}
-    return _figures(client.read(load, own, cost.stdout), cost, more)
+    requests, *tokens = (after - now for after, now in zip(_counted(url), before, strict=True))
+    return _figures(client.read(load, own, cost.stdout), cost, [count / requests for count in tokens])
 
 
-def _figures(said: Said, cost: Cost, counted: dict[str, float]) -> list[float]:
+def _figures(said: Said, cost: Cost, tokens_per_request: list[float]) -> list[float]:
     times_s = (said.ttft_p50_s, said.ttft_p99_s, said.itl_p50_s, said.itl_mean_s, said.itl_p99_s)
-    per_request = [counted[name] / counted[FINISHED] for name in (PROMPT_TOKENS, OUTPUT_TOKENS)]
-    return [*(1e3 * time_s for time_s in times_s), cost.cpu_s, *per_request]
+    return [*(1e3 * time_s for time_s in times_s), cost.cpu_s, *tokens_per_request]
 
 
 def _prompts(url: str) -> Callable[[Load], list[str]]:
@@ -97,15 +95,11 @@ def _prompts(url: str) -> Callable[[Load], list[str]]:
     return prompts
 
 
-def _counted(url: str) -> dict[str, float]:
-    """The server's counters, each over all of its labels."""
+def _counted(url: str) -> list[float]:
+    """The server's counters so far: of requests, of their prompts and of their answers [tokens]."""
     with urllib.request.urlopen(f"{url}/metrics", timeout=10) as reply:  # noqa: S310 - our own server
-        text = reply.read().decode()
-    counted: dict[str, float] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            counted[sample.name] = counted.get(sample.name, 0.0) + sample.value
-    return counted
+        counters = parse_counters(reply.read().decode())
+    return [(counters.total(name) if counters else None) or 0.0 for name in COUNTED]
 
 
 def _table(label: str, load: Load, seen: dict[str, list[list[float]]], other: str) -> str:

@@ -30,19 +30,20 @@ class Counters:
     @property
     def generated_tokens(self) -> float | None:
         """Since it started, for anybody [tokens]; None where it does not say."""
-        return self._total(_GENERATED)
+        return self.total(_GENERATED)
 
     @property
     def cache_queries_tokens(self) -> float | None:
         """Prompt tokens that were looked up in the prefix cache, likewise."""
-        return self._total(_QUERIES)
+        return self.total(_QUERIES)
 
     @property
     def cache_hits_tokens(self) -> float | None:
         """Of them, those that were there, likewise."""
-        return self._total(_HITS)
+        return self.total(_HITS)
 
-    def _total(self, wanted: str) -> float | None:
+    def total(self, wanted: str) -> float | None:
+        """A counter over all of its labels; None where there is none of this name."""
         found = [value for name, value in self.totals.items() if name.partition("{")[0] == wanted]
         return sum(found) if found else None
 

@@ -4,9 +4,9 @@ import json
 from dataclasses import asdict
 
 from planner.core.comparison import Compared, Comparison
+from planner.report.columns import INTERVAL, aligned
 
-_HEAD = ("load", "metric", "first", "second", "second / first", "[95 %]", "verdict")
-_TEXT_COLUMNS = 2
+_HEAD = ("load", "metric", "first", "second", "second / first", INTERVAL, "verdict")
 _NONE = "–"
 
 
@@ -14,14 +14,7 @@ def compared_table(compared: Compared) -> str:
     """A row for each figure of each load."""
     first, second = compared.names
     rows = [_HEAD, *map(_row, compared.comparisons)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if place < _TEXT_COLUMNS or place == len(row) - 1 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    lines = aligned(rows, ("load", "metric", "verdict"))
     legend = (
         f"first: {first}; second: {second}",
         "better, worse: of the second, for certain; equal: within 5 %; unclear: more requests would tell",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from planner.report.columns import INTERVAL, aligned
 from planner.schema.benchmark import ArrivalFigures, LoadPoint, Statistics, definitions
 
 NOT_ESTIMABLE = "not estimable"
@@ -15,10 +16,9 @@ _LEGEND = (
     ("goodput", "goodput_requests_per_s"),
     ("sent", "arrivals"),
 )
-_INTERVAL = "[95 %]"
 _COUNTS = ("load", "ok", "failed", "requests/s", "in tok/s", "out tok/s", "goodput")
 _LOADS = (*_COUNTS, "TTFT p50", "p95", "TPOT p50", "p95", "E2E p95")
-_DOUBTS = ("load", "sent/s", "CV", "lag p99", "TTFT p95", _INTERVAL, "ITL p95", _INTERVAL, "TPOT p95", _INTERVAL)
+_DOUBTS = ("load", "sent/s", "CV", "lag p99", "TTFT p95", INTERVAL, "ITL p95", INTERVAL, "TPOT p95", INTERVAL)
 
 
 def load_table(points: Sequence[LoadPoint]) -> str:
@@ -34,8 +34,8 @@ def load_table(points: Sequence[LoadPoint]) -> str:
 
 
 def _side_by_side(points: Sequence[LoadPoint]) -> list[str]:
-    loads = _aligned([_LOADS, *(_load_row(point) for point in points)])
-    return [*loads, "", *_aligned([_DOUBTS, *(_doubt_row(point) for point in points)])]
+    loads = aligned([_LOADS, *(_load_row(point) for point in points)])
+    return [*loads, "", *aligned([_DOUBTS, *(_doubt_row(point) for point in points)])]
 
 
 def _load_row(point: LoadPoint) -> tuple[str, ...]:
@@ -89,11 +89,11 @@ def _in_full(point: LoadPoint) -> list[str]:
         facts.append(("goodput", f"{point.goodput_requests_per_s:.4g} requests/s{share}"))
     facts += [*_token_facts(point), *_client_facts(point)]
     width = max(len(name) for name, _ in facts)
-    header = ("ms", "n", "mean", *(cell for name in ("p50", "p90", "p95", "p99") for cell in (name, _INTERVAL)))
+    header = ("ms", "n", "mean", *(cell for name in ("p50", "p90", "p95", "p99") for cell in (name, INTERVAL)))
     rows = [
         _times_row(name, getattr(point, field), _mark(point)) for name, field in _TIMES if _is_shown(field, [point])
     ]
-    return [*(f"{name:<{width}}  {value}" for name, value in facts), "", *_aligned([header, *rows])]
+    return [*(f"{name:<{width}}  {value}" for name, value in facts), "", *aligned([header, *rows])]
 
 
 def _arrival_facts(arrivals: ArrivalFigures | None) -> list[tuple[str, str]]:
@@ -157,7 +157,7 @@ def _legend(points: Sequence[LoadPoint]) -> list[str]:
         for name, field in _LEGEND
         if _is_shown(field, points)
     ]
-    lines.append(f"{_INTERVAL:<{width}}  Confidence interval of the figure before it; {NOT_ESTIMABLE}: too few values.")
+    lines.append(f"{INTERVAL:<{width}}  Confidence interval of the figure before it; {NOT_ESTIMABLE}: too few values.")
     if any(point.is_lower_bound for point in points):
         lines.append(
             f"{'≥':<{width}}  Requests timed out or were cut off that may have been the slowest: a lower bound."
@@ -197,16 +197,3 @@ def _number(value: float | None) -> str:
         return _NONE
     digits = 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1 if abs(value) < 1000 else 0
     return f"{value:,.{digits}f}"
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Columns to the right; intervals to the left, beside their figures."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    is_left = [name == _INTERVAL for name in rows[0]]
-    return [
-        "".join(
-            f" {cell:<{width}}" if left else f"  {cell:>{width}}"
-            for cell, width, left in zip(row, widths, is_left, strict=True)
-        )[2:].rstrip()
-        for row in rows
-    ]
