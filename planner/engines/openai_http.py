@@ -6,7 +6,6 @@ questions before and after it go over aiohttp.
 
 import asyncio
 import errno
-import json
 import os
 import time
 from contextlib import suppress
@@ -16,6 +15,7 @@ from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 import aiohttp
+import msgspec
 
 from planner.engines.answers import CLIENT_LIMIT, Answer, parsed
 from planner.engines.exchange import Exchange, Timeouts
@@ -86,7 +86,7 @@ class OpenAIClient:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        return json.dumps({**how, **what}).encode()
+        return msgspec.json.encode({**how, **what})
 
     async def connect(self, connections: int) -> None:
         """Opens connections ahead of the requests that will need them; those that fail are left to the requests."""

@@ -65,15 +65,14 @@ class SseParser:
 
         It is not taken: whoever makes use of it must not feed these parts.
         """
-        text = b"".join(parts)
-        is_plain = not (self._rest or self._data or self._is_first_line or self._ends_in_cr) and b"\r" not in text
-        if not is_plain or not text.startswith(_BEGIN) or text.count(b"\n") != len(_END) * len(parts):
+        if self._rest or self._data or self._is_first_line or self._ends_in_cr:
             return b""
-        if not all(part.endswith(_END) for part in parts) or text.count(_END + _BEGIN) != len(parts) - 1:
+        if not all(part.startswith(_BEGIN) and part.endswith(_END) for part in parts):
             return b""
-        if _BEGIN + b"\n" in text or _BEGIN + b" " in text:
-            return b""  # an empty line would not count as one
-        return text[len(_BEGIN) : -len(_END)].replace(_END + _BEGIN, b"\n")
+        lines = b"".join([part[len(_BEGIN) : 1 - len(_END)] for part in parts])
+        # No further end of a line in any of them, and none that is empty: that would not count as one.
+        is_plain = lines.count(b"\n") == len(parts) and b"\r" not in lines and b"\n\n" not in lines
+        return lines.removesuffix(b"\n") if is_plain and not lines.startswith(b"\n") else b""
 
     @property
     def is_in_event(self) -> bool:

@@ -144,6 +144,7 @@ class StreamTransport(asyncio.Transport):
         self._socket = connected
         self._fd = connected.fileno()
         self._protocol = protocol
+        self._recv, self._received = connected.recv, protocol.data_received
         self._unsent = bytearray()
         self._sending: asyncio.Task[None] | None = None
         protocol.connection_made(self)
@@ -199,14 +200,14 @@ class StreamTransport(asyncio.Transport):
 
     def _read(self) -> None:
         try:
-            data = self._socket.recv(_READ_BYTES)
+            data = self._recv(_READ_BYTES)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
             self._lose(error)
             return
         if data:
-            self._protocol.data_received(data)
+            self._received(data)
         else:
             self._protocol.eof_received()
             self._lose(None)

@@ -26,6 +26,7 @@ def record(
     def since(time_s: float | None) -> float | None:
         return None if time_s is None else round(time_s - start_s, _DECIMALS)
 
+    chunk_s = np.array(answer.chunk_s)
     return RequestRecord(
         index=index,
         is_warmup=is_warmup,
@@ -42,5 +43,5 @@ def record(
         model=answer.model,
         outcome=answer.outcome,
         message=answer.message,
-        gaps_s=np.diff(answer.chunk_s).round(_DECIMALS).tolist(),
+        gaps_s=(chunk_s[1:] - chunk_s[:-1]).round(_DECIMALS).tolist(),
     )
