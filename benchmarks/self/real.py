@@ -22,7 +22,8 @@ from planner.engines.counters import parse_counters
 from planner.engines.exchange import Timeouts
 from planner.engines.openai_http import OpenAIClient
 from planner.engines.target import Target
-from planner.loadtest.prompts import Calibration, Prompts, calibrate
+from planner.loadtest.calibration import calibrate
+from planner.loadtest.texts import Calibration, Texts
 
 NAME = "served"
 LOADS = {
@@ -89,8 +90,8 @@ def _prompts(url: str) -> Callable[[Load], list[str]]:
     calibration, runs = asyncio.run(measured()), itertools.count()
 
     def prompts(load: Load) -> list[str]:
-        texts, words = Prompts((next(runs),)), calibration.words(load.input_tokens)
-        return [texts.text(words, index) for index in range(load.requests)]
+        texts, tokens = Texts((next(runs),), calibration), calibration.text_tokens(load.input_tokens)
+        return [texts.text(tokens, index) for index in range(load.requests)]
 
     return prompts
 

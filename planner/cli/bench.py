@@ -28,6 +28,10 @@ def bench(
     output_tokens: Annotated[
         Text, typer.Option("--output-tokens", help="Answer length [default: 128]; or a lognormal likewise.")
     ] = None,
+    workload: Annotated[
+        Path | None,
+        typer.Option("--workload", help="Or: a file that says what requests are made of; see planner schema workload."),
+    ] = None,
     arrival: Annotated[
         Text,
         typer.Option(
@@ -78,7 +82,7 @@ def bench(
         ),
     ] = False,
     slo: Annotated[Text, typer.Option("--slo", help="ttft_p95_s=0.5,tpot_p95_s=0.04, for goodput.")] = None,
-    endpoint: Annotated[str, typer.Option("--endpoint", help="chat or completions.")] = "chat",
+    endpoint: Annotated[Text, typer.Option("--endpoint", help="chat or completions [default: chat].")] = None,
     header: Annotated[
         list[str] | None,
         typer.Option("--header", metavar="NAME=VARIABLE", help="A header whose value this environment variable holds."),
@@ -149,6 +153,7 @@ def bench(
         headers=tuple(header or ()),
         input_tokens=input_tokens,
         output_tokens=output_tokens,
+        workload=workload,
         arrival=arrival,
         rate=rate,
         concurrency=concurrency,

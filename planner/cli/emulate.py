@@ -15,6 +15,10 @@ def emulate(
     record: Annotated[
         Path | None, typer.Option("--record", help="Write a JSON line about every request: what was sent, and when.")
     ] = None,
+    adapter: Annotated[
+        list[str] | None,
+        typer.Option("--adapter", metavar="NAME", help="A further name that it serves, as of a LoRA adapter."),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
     seed: Annotated[
@@ -44,4 +48,4 @@ def emulate(
         if not quiet:
             tell(lateness)
 
-    run(profile, host, port, seed, record, announce, end, tell)
+    run(profile, host, port, seed, record, announce, end, tell, adapters=adapter or ())

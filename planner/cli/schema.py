@@ -10,7 +10,8 @@ from planner.cli.options import Json, Quiet, Seed
 
 def schema(
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="scenario, plan, profile, prices or run.", show_default=False)
+        str,
+        typer.Argument(metavar="KIND", help="scenario, plan, profile, prices, run or workload.", show_default=False),
     ],
     check: Annotated[
         Path | None, typer.Option("--check", help="Check this file in place of printing the schema.")

@@ -33,6 +33,8 @@ class Answer:
         reasoning_tokens: of output_tokens, those that are thought and not shown; None where it does not say.
         models: that answered, as the server names them: more than one where the name changed meanwhile.
         model: of models, the one that was not asked for; None where there is none, or nobody looked yet.
+        asked_model: where several are asked in turn; None where it is the one of the whole run.
+        text: its content, piece by piece, where somebody needs it; None where nobody does.
         outcome: ok, cancelled, or the kind of failure.
         message: what was said about a failure, shortened and without secrets.
     """
@@ -46,6 +48,8 @@ class Answer:
     reasoning_tokens: int | None = None
     models: list[str] = field(default_factory=list)
     model: str | None = None
+    asked_model: str | None = None
+    text: list[str] | None = None
     outcome: str = OK
     message: str = ""
 
@@ -98,11 +102,11 @@ class AnswerReader:
         """Takes an event's data; False where it makes the answer a failure, and nothing after it counts."""
         if self.has_begun:
             try:
-                is_output = _has_output(_plain.decode(payload))
+                chunk = _plain.decode(payload)
             except _UNREADABLE:
-                is_output = False  # it says more, or something else
-            if is_output:
-                self._answer.chunk_s.append(now_s)
+                chunk = None  # it says more, or something else
+            if chunk is not None and _has_output(chunk):
+                self._keep([chunk], [now_s])
                 return True
         self.has_begun = True
         return self._take_any(payload, now_s)
@@ -120,8 +124,13 @@ class AnswerReader:
             return False
         if len(chunks) != len(read_s) or not all(map(_has_output, chunks)):
             return False
-        self._answer.chunk_s += read_s
+        self._keep(chunks, read_s)
         return True
+
+    def _keep(self, chunks: list[_PlainChunk], read_s: list[float]) -> None:
+        self._answer.chunk_s += read_s
+        if self._answer.text is not None:
+            self._answer.text += [_content(chunk) for chunk in chunks]
 
     def _take_any(self, payload: bytes, now_s: float) -> bool:
         if payload == _DONE:
@@ -161,6 +170,9 @@ class AnswerReader:
             if reason in _BROKEN_OFF:
                 self._broken_off = reason
         delta = choice.get("delta")
+        if self._answer.text is not None:
+            content = delta.get("content") if isinstance(delta, dict) else choice.get("text")
+            self._answer.text += [content] if isinstance(content, str) else []
         if not isinstance(delta, dict):
             has_content = bool(choice.get("text"))
         elif delta.get("content"):  # nearly every chunk of a chat
@@ -200,6 +212,11 @@ def _has_output(chunk: _PlainChunk) -> bool:
     choice = chunk.choices[0]
     delta = choice.delta
     return bool(choice.text or (delta is not None and (delta.content or delta.reasoning_content or delta.reasoning)))
+
+
+def _content(chunk: _PlainChunk) -> str:
+    choice = chunk.choices[0]
+    return choice.text or (choice.delta.content if choice.delta is not None else None) or ""
 
 
 def is_same_model(asked: str, answered: str) -> bool:

@@ -26,6 +26,7 @@ class Discovered:
         model: the model that requests name.
         engine: name (openai-compatible where it does not say), version, prefix caching.
         limits: what it tells of its memory and context.
+        offered: the names of all models that it offers; None where it does not list them.
         basis: emulated where it only keeps the timing of a profile.
     """
 
@@ -33,6 +34,7 @@ class Discovered:
     engine: Engine
     limits: KnownLimits
     basis: Literal["measured", "emulated"]
+    offered: tuple[str, ...] | None = None
 
 
 async def discover(client: OpenAIClient, asked_model: str | None) -> Discovered:
@@ -64,6 +66,7 @@ async def discover(client: OpenAIClient, asked_model: str | None) -> Discovered:
         engine=engine.model_copy(update={"prefix_caching": _flag(cache.get("enable_prefix_caching"))}),
         limits=_limits(entry, cache),
         basis="emulated" if engine.name == EMULATOR else "measured",
+        offered=None if offered is None else tuple(offered),
     )
 
 

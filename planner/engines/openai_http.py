@@ -8,6 +8,7 @@ import asyncio
 import errno
 import os
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -24,6 +25,11 @@ from planner.engines.pool import Pool
 from planner.engines.target import Target
 
 EndpointKind = Literal["chat", "completions"]
+Message = Mapping[str, Any]
+"""Of a chat: role and content."""
+
+FORCED_LENGTH: Mapping[str, Any] = {"ignore_eos": True}
+"""Answers are as long as asked, where a server knows the parameter as vLLM does."""
 
 _MOST_BODY_BYTES = 2**24
 _QUESTION_TIMEOUT_S = 30.0
@@ -75,18 +81,25 @@ class OpenAIClient:
         if self._session is not None:
             await self._session.close()
 
-    def body(self, model: str, prompt: str, output_tokens: int) -> bytes:
-        """A request's body, built ahead of the time at which it is due."""
-        what = {"messages": [{"role": "user", "content": prompt}]} if self.endpoint == "chat" else {"prompt": prompt}
-        how = {
-            "model": model,
-            "max_tokens": output_tokens,
-            "ignore_eos": True,
-            "temperature": 0,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        return msgspec.json.encode({**how, **what})
+    def body(
+        self,
+        model: str,
+        prompt: str | Sequence[Message] | msgspec.Raw,
+        output_tokens: int,
+        parameters: Mapping[str, Any] = FORCED_LENGTH,
+    ) -> bytes:
+        """A request's body, built ahead of the time at which it is due.
+
+        Args:
+            model: that is asked.
+            prompt: a text; or the messages of a chat, which may be in JSON already.
+            output_tokens: of the answer, or at most [tokens].
+            parameters: besides.
+        """
+        if self.endpoint == "chat":
+            messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+            return msgspec.json.encode({**_how(model, output_tokens), **parameters, "messages": messages})
+        return msgspec.json.encode({**_how(model, output_tokens), **parameters, "prompt": prompt})
 
     async def connect(self, connections: int) -> None:
         """Opens connections ahead of the requests that will need them; those that fail are left to the requests."""
@@ -185,6 +198,11 @@ class OpenAIClient:
             raise TimeoutError(f"no answer within {_QUESTION_TIMEOUT_S:g} s") from None
         except aiohttp.ClientError as error:
             raise OSError(self.target.shown(_reason(error))) from error
+
+
+def _how(model: str, output_tokens: int) -> dict[str, Any]:
+    streamed = {"stream": True, "stream_options": {"include_usage": True}}
+    return {"model": model, "max_tokens": output_tokens, "temperature": 0, **streamed}
 
 
 def _request_head(target: Target, path: str) -> bytes:

@@ -2,19 +2,40 @@
 
 import time
 from collections import deque
+from dataclasses import dataclass
 from typing import Protocol
 
-from planner.loadtest.schedule import Requests
+from planner.loadtest.schedule import Ask, Requests
 
 _MOST_BYTES = 2**24
 """Of bodies that wait; prompts of long contexts are megabytes."""
 
 
-class Builds(Protocol):
-    """What builds a request's body."""
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that is ready to be sent.
 
-    def prepare(self, index: int, input_tokens: int, output_tokens: int) -> bytes:
-        """The body; index is below 0 in the warm-up."""
+    Attributes:
+        body: of the request; empty where it is made of what was said before.
+        model: that is asked.
+        message: the next one of a conversation; None where the body is ready.
+        ask: what the message was made of.
+    """
+
+    body: bytes
+    model: str = ""
+    message: str | None = None
+    ask: Ask | None = None
+
+    def __len__(self) -> int:
+        return len(self.body) + len(self.message or "")
+
+
+class Builds(Protocol):
+    """What builds requests."""
+
+    def prepare(self, ask: Ask) -> Prepared:
+        """The request."""
 
 
 class Ahead:
@@ -27,16 +48,21 @@ class Ahead:
         self._is_measured = is_measured
         self._count = count
         self._next = 0
-        self._ready: deque[tuple[int, bytes]] = deque()
+        self._ready: deque[tuple[int, Prepared]] = deque()
         self._bytes = 0
 
-    def take(self) -> tuple[int, bytes] | None:
-        """The next request's number among these and its body; None where there is none left."""
+    def take(self) -> tuple[int, Prepared] | None:
+        """The next request's number among these, and itself; None where there is none left."""
         if not self._ready and not self._build():
             return None
-        index, body = self._ready.popleft()
-        self._bytes -= len(body)
-        return index, body
+        number, prepared = self._ready.popleft()
+        self._bytes -= len(prepared)
+        return number, prepared
+
+    def take_turns(self) -> list[tuple[int, Prepared]]:
+        """The next conversation's requests, or the next one alone; none where there is none left."""
+        taken = (self.take() for _ in range(self._requests.turns))
+        return [each for each in taken if each is not None]
 
     def work(self, until_s: float) -> bool:
         """Builds until a time on time.perf_counter [s]; False where nothing was left to do."""
@@ -48,11 +74,8 @@ class Ahead:
     def _build(self) -> bool:
         if self._next >= len(self._requests):
             return False
-        index = self._next
+        prepared = self._load.prepare(self._requests.ask(self._next, self._is_measured))
+        self._ready.append((self._next, prepared))
         self._next += 1
-        asked = int(self._requests.input_tokens[index]), int(self._requests.output_tokens[index])
-        place = self._requests.place(index)
-        body = self._load.prepare(place if self._is_measured else -1 - place, *asked)
-        self._ready.append((index, body))
-        self._bytes += len(body)
+        self._bytes += len(prepared)
         return True

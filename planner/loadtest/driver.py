@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
 from planner.engines.answers import CANCELLED, OK, Answer
-from planner.loadtest.ahead import Ahead, Builds
+from planner.loadtest.ahead import Ahead, Builds, Prepared
 from planner.loadtest.pacing import Pacer
 from planner.loadtest.progress import Progress, Tally
 from planner.loadtest.recorder import Recorder
@@ -40,8 +40,8 @@ class Load(Builds, Protocol):
     async def connect(self, connections: int) -> None:
         """Opens connections ahead of the requests that will need them."""
 
-    async def ask(self, body: bytes, answer: Answer) -> None:
-        """Sends a body, and fills in the answer as it comes; failures are answers too."""
+    async def ask(self, prepared: Prepared, answer: Answer) -> None:
+        """Sends a request, and fills in the answer as it comes; failures are answers too."""
 
 
 def starts_s(schedule: Schedule) -> float:
@@ -171,13 +171,14 @@ class Driver:
             for (requests, ahead, is_measured), end_s in zip(self._parts(), ends_s, strict=True):
                 if is_measured:
                     await self._sleep_until(start_s)  # passed, but where there is no warm-up
-                while self._has_time(end_s) and (item := ahead.take()) is not None:
-                    if requests.think_s is not None:
-                        until_s = time.perf_counter() + float(requests.think_s[item[0]])
-                        await self._sleep_until(min(until_s, end_s))
+                while self._has_time(end_s) and (items := ahead.take_turns()):
+                    for item in items:
+                        if requests.think_s is not None:
+                            until_s = time.perf_counter() + float(requests.think_s[item[0]])
+                            await self._sleep_until(min(until_s, end_s))
                         if not self._has_time(end_s):
                             break
-                    await self._send(requests, *item, None, is_measured)
+                        await self._send(requests, *item, None, is_measured)
             self._nothing_more_to_send(users)
 
         for _ in range(users):
@@ -187,21 +188,23 @@ class Driver:
     def _parts(self) -> tuple[tuple[Requests, Ahead, bool], tuple[Requests, Ahead, bool]]:
         return (self._schedule.warmup, self._before, False), (self._schedule.measured, self._counted, True)
 
-    async def _send(self, requests: Requests, index: int, body: bytes, due_s: float | None, is_measured: bool) -> None:
+    async def _send(
+        self, requests: Requests, number: int, prepared: Prepared, due_s: float | None, is_measured: bool
+    ) -> None:
         answer = Answer()
         if is_measured:
             self._watch.begin()
             self._tally.sent += 1
         self._under_way += 1
         try:
-            await self._load.ask(body, answer)
+            await self._load.ask(prepared, answer)
         except asyncio.CancelledError:
             answer.fail(CANCELLED)
             answer.finished_s = time.perf_counter()
         self._under_way -= 1
         self._look_at_the_end()
-        asked = int(requests.input_tokens[index]), int(requests.output_tokens[index])
-        self._recorder.put(requests.place(index), due_s, asked, answer, not is_measured)
+        asked = int(requests.input_tokens[number]), int(requests.output_tokens[number])
+        self._recorder.put(requests.place(number), due_s, asked, answer, not is_measured)
         if answer.outcome != CANCELLED:
             reason = self._storm.take(answer.outcome == OK)
             if reason and not self._stop.is_set():

@@ -41,6 +41,7 @@ def record(
         cached_input_tokens=answer.cached_input_tokens,
         reasoning_tokens=answer.reasoning_tokens,
         model=answer.model,
+        asked_model=answer.asked_model,
         outcome=answer.outcome,
         message=answer.message,
         gaps_s=(chunk_s[1:] - chunk_s[:-1]).round(_DECIMALS).tolist(),

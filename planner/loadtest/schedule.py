@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.core.arrivals import Array, Stream
-from planner.core.lengths import Lengths, Tokens
+from planner.core.lengths import Drawn, RequestLengths, Tokens
 from planner.core.rates import Rate
 from planner.core.think import ThinkTime
 from planner.store.schedules import SavedSchedule
@@ -22,6 +23,27 @@ _ARRIVALS, _LENGTHS, _WARMUP_ARRIVALS, _WARMUP_LENGTHS, _THINK, _WARMUP_THINK = 
 """Streams of random numbers, so that a longer warm-up changes nothing of what is measured."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a request is to be.
+
+    Attributes:
+        index: its place in the whole schedule; below 0 in the warm-up.
+        input_tokens: of its prompt; in a conversation, of the new message [tokens].
+        output_tokens: of its answer [tokens].
+        row: in the list of the user's own prompts; -1 where there is none.
+        conversation: its place among them; below 0 in the warm-up.
+        turn: of the conversation, from 0.
+    """
+
+    index: int
+    input_tokens: int
+    output_tokens: int
+    row: int = -1
+    conversation: int = 0
+    turn: int = 0
+
+
 @dataclass(frozen=True)
 class Requests:
     """Requests in the order in which they are sent.
@@ -33,13 +55,17 @@ class Requests:
         output_tokens: answer length asked for [tokens], shape (requests,).
         think_s: in a closed loop, how long the user who sends it waits before, the first time too [s]; None where
             nobody waits. Shape (requests,).
-        first, step: where in the whole schedule they stand: the i-th of them at first + i·step.
+        rows: where each prompt stands in the list of the user's own; None where there is none. Shape (requests,).
+        turns: how many of them, one after the other, are a conversation; 1 where each stands alone.
+        first, step: where in the whole schedule they stand: the i-th conversation of them at first + i·step.
     """
 
     due_s: Array | None
     input_tokens: Tokens
     output_tokens: Tokens
     think_s: Array | None = None
+    rows: Tokens | None = None
+    turns: int = 1
     first: int = 0
     step: int = 1
 
@@ -48,10 +74,21 @@ class Requests:
 
     def place(self, number: int) -> int:
         """Where in the whole schedule one of them stands."""
-        return self.first + number * self.step
+        conversation, turn = divmod(number, self.turns)
+        return (self.first + conversation * self.step) * self.turns + turn
+
+    def ask(self, number: int, is_measured: bool = True) -> Ask:
+        """One of them."""
+        place = self.place(number)
+        row = -1 if self.rows is None else int(self.rows[number])
+        asked = int(self.input_tokens[number]), int(self.output_tokens[number])
+        conversation, turn = divmod(place, self.turns)
+        if not is_measured:
+            place, conversation = -1 - place, -1 - conversation
+        return Ask(place, *asked, row, conversation, turn)
 
     def share(self, part: int, parts: int) -> "Requests":
-        """Every parts-th request, from the part-th on; together the shares are all of them, each once.
+        """Every parts-th request or conversation, from the part-th on; together the shares are all of them, each once.
 
         Example:
             >>> asked = Requests(np.array([0.0, 0.1, 0.2]), np.array([5, 6, 7]), np.array([1, 2, 3]))
@@ -59,13 +96,17 @@ class Requests:
             >>> share.due_s.tolist(), share.input_tokens.tolist(), share.place(0)
             ([0.1], [6], 1)
         """
-        mine = slice(part, None, parts)
-        return Requests(
+        mine: slice | NDArray[np.bool_] = slice(part, None, parts)
+        if self.turns > 1:
+            mine = np.arange(len(self)) // self.turns % parts == part
+        return replace(
+            self,
             due_s=None if self.due_s is None else self.due_s[mine],
             input_tokens=self.input_tokens[mine],
             output_tokens=self.output_tokens[mine],
             think_s=None if self.think_s is None else self.think_s[mine],
-            first=self.place(part),
+            rows=None if self.rows is None else self.rows[mine],
+            first=self.first + part * self.step,
             step=self.step * parts,
         )
 
@@ -80,8 +121,25 @@ class Requests:
         """
         # Prompts come out as long as asked but for a few tokens, more of them in longer ones.
         room = max(2, round(max_model_len * (1 - _SPARE_FRACTION)) - _SPARE_TOKENS)
+        if self.turns > 1:
+            return self._turns_within(room)
+        if self.rows is not None:  # prompts are what they are
+            most = np.maximum(1, room - self.input_tokens)
+            return replace(self, output_tokens=np.minimum(self.output_tokens, most))
         output = np.clip(self.output_tokens, 1, np.maximum(1, room - np.minimum(self.input_tokens, room // 2)))
         return replace(self, input_tokens=np.clip(self.input_tokens, 1, room - output), output_tokens=output)
+
+    def _turns_within(self, room: int) -> "Requests":
+        """Later turns shortened where those before leave no room [tokens]."""
+        prompts, answers = np.array(self.input_tokens), np.array(self.output_tokens)
+        held = np.zeros(-(-len(self) // self.turns), dtype=np.int64)
+        for turn in range(self.turns):
+            mine = slice(turn, None, self.turns)
+            prompt, before = prompts[mine], held[: prompts[mine].size]
+            prompts[mine] = np.clip(prompt, 1, np.maximum(1, room - before - 1))
+            answers[mine] = np.clip(answers[mine], 1, np.maximum(1, room - before - prompts[mine]))
+            before += prompts[mine] + answers[mine]
+        return replace(self, input_tokens=prompts, output_tokens=answers)
 
     def differing(self, other: "Requests") -> int:
         """How many requests have other lengths [requests]."""
@@ -184,9 +242,7 @@ def load_label(concurrency: int | None, requests_per_s: float | None) -> str:
     return f"{requests_per_s or 0.0:.4g} requests/s"
 
 
-def open_loop(
-    stream: Stream, rate: Rate, lengths: tuple[Lengths, Lengths], extent: Extent, seed: tuple[int, ...]
-) -> Schedule:
+def open_loop(stream: Stream, rate: Rate, lengths: RequestLengths, extent: Extent, seed: tuple[int, ...]) -> Schedule:
     """Requests due at times that do not depend on how the server does.
 
     The warm-up keeps the rate that the load begins with.
@@ -194,7 +250,7 @@ def open_loop(
     Args:
         stream: of the arrivals.
         rate: of the arrivals.
-        lengths: of prompts and of answers.
+        lengths: of prompts and answers.
         extent: how long.
         seed: the same gives the same schedule.
 
@@ -211,8 +267,8 @@ def open_loop(
         steady = Rate.constant(rate.first_per_s)
         before_s = stream.within(extent.warmup_s, steady, _rng(seed, _WARMUP_ARRIVALS)) - extent.warmup_s
     return Schedule(
-        warmup=Requests(before_s, *_draw(lengths, before_s.size, seed, _WARMUP_LENGTHS)),
-        measured=Requests(due_s, *_draw(lengths, due_s.size, seed, _LENGTHS)),
+        warmup=_requests(before_s, lengths.draw(before_s.size, _rng(seed, _WARMUP_LENGTHS))),
+        measured=_requests(due_s, lengths.draw(due_s.size, _rng(seed, _LENGTHS))),
         offered_requests_per_s=rate.mean_per_s(extent.duration_s or np.inf),
         warmup_s=extent.warmup_s,
     )
@@ -220,18 +276,28 @@ def open_loop(
 
 def closed_loop(
     concurrency: int,
-    lengths: tuple[Lengths, Lengths],
+    lengths: RequestLengths,
     extent: Extent,
     seed: tuple[int, ...],
     think: ThinkTime | None = None,
+    turns: int = 1,
 ) -> Schedule:
-    """Users that each send their next request when the last is answered, and they have thought about it."""
+    """Users that each send their next request when the last is answered, and they have thought about it.
+
+    Args:
+        concurrency: how many users.
+        lengths: of prompts and answers.
+        extent: how long.
+        seed: the same gives the same schedule.
+        think: of the users; None where they do not.
+        turns: of a conversation, which each user leads to its end before the next one.
+    """
     before = _most_in(extent.warmup_s, concurrency) if extent.warmup_s > 0 else 0
     count = extent.requests or _most_in(extent.duration_s or 0.0, concurrency)
 
     def drawn(requests: int, of_lengths: int, of_think: int) -> Requests:
         think_s = None if think is None else think.draw(requests, _rng(seed, of_think))
-        return Requests(None, *_draw(lengths, requests, seed, of_lengths), think_s)
+        return replace(_requests(None, lengths.draw(requests, _rng(seed, of_lengths)), think_s), turns=turns)
 
     return Schedule(
         warmup=drawn(before, _WARMUP_LENGTHS, _WARMUP_THINK),
@@ -276,10 +342,8 @@ def replay(
     )
 
 
-def _draw(lengths: tuple[Lengths, Lengths], count: int, seed: tuple[int, ...], stream: int) -> tuple[Tokens, Tokens]:
-    # A generator each, so that a longer load begins with the same requests.
-    prompts, answers = _rng(seed, stream).spawn(2)
-    return lengths[0].draw(count, prompts), lengths[1].draw(count, answers)
+def _requests(due_s: Array | None, lengths: Drawn, think_s: Array | None = None) -> Requests:
+    return Requests(due_s, lengths.input_tokens, lengths.output_tokens, think_s, lengths.rows)
 
 
 def _rng(seed: tuple[int, ...], stream: int) -> np.random.Generator:

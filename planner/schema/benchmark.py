@@ -8,6 +8,7 @@ from pydantic import Field
 from planner.schema.base import FileModel, Fraction, Name, NonNegative, Positive, RuledFileModel
 from planner.schema.profile import Accelerator, Engine, Model, Tokens
 from planner.schema.scenario import Slo
+from planner.schema.workload import WorkloadSpec
 
 Count = Annotated[int, Field(ge=0)]
 Arrival = Literal["poisson", "constant", "gamma", "onoff", "closed", "trace"]
@@ -182,6 +183,10 @@ class Workload(FileModel):
     """Of each load; null where a time ended it."""
     duration_s: Positive | None = None
     """Of each load [s]; null where a number of requests ended it."""
+    file: WorkloadSpec | None = None
+    """What requests were made of, where a file said it."""
+    file_sha256: dict[str, str] = {}
+    """Of the files that it names."""
     seed: Count = 0
     """With the place of a load in the run, from 0, what its schedule was drawn from."""
     warmup_s: NonNegative = 0.0
@@ -254,6 +259,9 @@ class PromptCalibration(FileModel):
     """Where it could not be found out."""
     requests_sent: Count = 0
     """Short requests for it, where the server has no better way to count."""
+    word_tokens: list[Count] = []
+    """Of each word that prompts are made of; 0 for one that is left out, empty where prompts are long as asked only on
+    average."""
 
 
 class Run(FileModel):
@@ -311,6 +319,8 @@ class RequestRecord(FileModel):
     """Of output_tokens, those that are thought and not shown; null where it does not say."""
     model: str | None = None
     """That answered, as the server names it; null where it is the one asked, or the server does not say."""
+    asked_model: str | None = None
+    """Where the workload asks several in turn; null for the one that the run measures."""
     outcome: str
     """ok, cancelled, or the kind of the failure."""
     message: str = ""

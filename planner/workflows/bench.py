@@ -8,25 +8,28 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from planner.engines.discovery import discover
+from planner.engines.discovery import Discovered, discover
 from planner.engines.exchange import Timeouts
 from planner.engines.loop import client_loop
 from planner.engines.openai_http import OpenAIClient
 from planner.engines.target import Target, target_of
+from planner.errors import UsageError
+from planner.loadtest.calibration import calibrate
 from planner.loadtest.driver import Driver
 from planner.loadtest.fleet import Fleet
 from planner.loadtest.load import CountedLoad, LoadSpec
 from planner.loadtest.progress import Progress
-from planner.loadtest.prompts import calibrate
+from planner.loadtest.recipe import Recipe
 from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Schedule, load_label
 from planner.loadtest.summary import Offered, load_point, squared_cv_of
+from planner.loadtest.texts import Calibration
 from planner.schema.benchmark import LoadPoint, RequestRecord, Run
 from planner.store.files import free_path
 from planner.store.runs import RunDirectory, written
 from planner.store.schedules import write_schedule
 from planner.workflows.bench_options import BenchOptions, BenchPlan, read_options
-from planner.workflows.bench_points import Trace, part_of, schedules
+from planner.workflows.bench_points import Asked, Trace, part_of, schedules
 from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
 from planner.workflows.doubts import doubts
 from planner.workflows.interruption import Interruption, interruptible
@@ -34,6 +37,7 @@ from planner.workflows.open_files import allow_open_files, refuse_too_many
 from planner.workflows.resume import EarlierRun, earlier_run
 from planner.workflows.server_watch import ServerWatch
 from planner.workflows.workload import read_trace
+from planner.workflows.workload_file import WorkloadFile, read_workload, with_workload
 
 Show = Callable[[str, Progress], None]
 
@@ -102,15 +106,45 @@ def bench(
     trace = (
         None if options.trace is None else part_of(read_trace(options.trace, options.trace_speed or 1.0), plan.extent)
     )
+    workload = None if options.workload is None else read_workload(options.workload)
+    if workload is not None:
+        plan = with_workload(plan, workload)
+    content = _Content(trace, workload)
     if plan.target is not None:
-        return _run(_measure(plan, plan.target, trace, show, earlier=earlier))
+        return _run(_measure(plan, plan.target, content, show, earlier=earlier))
     from planner.engines.vllm import find_vllm, serve  # noqa: PLC0415 - only where a server is started
 
     find_vllm()  # before there is a folder for its log
     model = options.serve or ""
     directory = RunDirectory(options.out or default_directory(model)) if earlier is None else earlier.directory()
     with serve(model, options.vllm_args, free_path(directory.path / "vllm.log"), on_wait, _START_UP_LIMIT_S) as started:
-        return _run(_measure(plan, _served(started.url, environment), trace, show, directory, started, earlier))
+        return _run(_measure(plan, _served(started.url, environment), content, show, directory, started, earlier))
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What requests are made of, where a file says it."""
+
+    trace: Trace | None
+    workload: WorkloadFile | None
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe() if self.workload is None else self.workload.recipe
+
+    @property
+    def made_of(self) -> str:
+        return "" if self.workload is None else self.workload.made_of
+
+    def asked(self, plan: BenchPlan, calibration: Calibration) -> Asked:
+        if self.workload is None:
+            return Asked(plan.lengths, trace=self.trace)
+        return Asked(self.workload.request_lengths(calibration), self.recipe.turns)
+
+    def refuse_unknown_models(self, found: Discovered) -> None:
+        unknown = [] if found.offered is None else [name for name in self.recipe.models if name not in found.offered]
+        if unknown:
+            raise UsageError(f"--workload: models: the server does not offer {', '.join(unknown)}")
 
 
 def _run(work: Coroutine[Any, Any, BenchResult]) -> BenchResult:
@@ -131,7 +165,7 @@ def _served(url: str, environment: Mapping[str, str]) -> Target:
 async def _measure(
     plan: BenchPlan,
     target: Target,
-    trace: Trace | None,
+    content: "_Content",
     show: Show,
     directory: RunDirectory | None = None,
     started: Started | None = None,
@@ -141,20 +175,25 @@ async def _measure(
     async with OpenAIClient(target, plan.endpoint, _timeouts(options)) as client:
         with interruptible() as interruption:
             found = await discover(client, options.model or (started.model if started is not None else None))
+            content.refuse_unknown_models(found)
             calibration = (earlier and earlier.calibration) or await calibrate(client, found.model)
+            asked, recipe = content.asked(plan, calibration), content.recipe
             server = server_of(plan, target.root, found, started)
             if earlier is not None:
                 book = earlier.book(found, server)
             else:
                 directory = directory or RunDirectory(options.out or default_directory(found.model))
-                book = RunBook(directory, new_run(plan, found, server, directory.path.name, calibration))
+                book = RunBook(
+                    directory, new_run(plan, found, server, directory.path.name, calibration, content.workload)
+                )
             notes = [calibration.warning] if calibration.warning else []
             # A prefix cache knows the prompts of the last run, and of a point that was cut off and is sent again.
             salt = time.time_ns()
             is_storm = False
-            for schedule, told in book.to_come(schedules(plan, trace, server.limits.max_model_len, book.points)):
+            points = schedules(plan, asked, server.limits.max_model_len, book.points)
+            for schedule, told in book.to_come(points, content.made_of):
                 seed = (options.seed, salt, len(book.points))
-                load = LoadSpec(target, plan.endpoint, client.timeouts, found.model, calibration, seed)
+                load = LoadSpec(target, plan.endpoint, client.timeouts, found.model, calibration, seed, recipe)
                 watch = ServerWatch(client)
                 outcome = await _point(plan, schedule, load, book, interruption, show, watch)
                 # Of a rate that changes nobody knows the gaps' distribution in closed form.

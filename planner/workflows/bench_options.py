@@ -8,7 +8,7 @@ from typing import TypeVar, cast, get_args
 
 from planner.core.arrivals import MOST_ARRIVALS, Stream
 from planner.core.bursts import OnOff
-from planner.core.lengths import Lengths
+from planner.core.lengths import Apart, Lengths
 from planner.core.rates import Rate
 from planner.core.think import ThinkTime
 from planner.engines.openai_http import EndpointKind
@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 DEFAULT_DURATION_S = 30.0
 DEFAULT_INPUT, DEFAULT_OUTPUT = "512", "128"
+DEFAULT_ENDPOINT = "chat"
 DEFAULT_USERS = (1, 2, 4, 8, 16, 32)
 _SECRET_ARGS = {"--api-key": "VLLM_API_KEY", "--hf-token": "HF_TOKEN"}
 """Of vLLM: what holds a secret, and the variable that vLLM reads it from as well."""
@@ -56,10 +57,11 @@ class BenchOptions:
     serve: str | None = None
     vllm_args: tuple[str, ...] = ()
     model: str | None = None
-    endpoint: str = "chat"
+    endpoint: str | None = None
     headers: tuple[str, ...] = field(default=(), repr=False)
     input_tokens: str | None = None
     output_tokens: str | None = None
+    workload: Path | None = None
     arrival: str | None = None
     rate: str | None = None
     concurrency: str | None = None
@@ -94,8 +96,7 @@ class BenchPlan:
         target: the server; None where one is to be started.
         endpoint: of its API.
         arrival: of the open-loop points; closed where there are none.
-        input_tokens: prompt lengths, but where a trace holds them.
-        output_tokens: answer lengths, likewise.
+        lengths: of requests, but where a trace or a workload holds them.
         bursts: of the open-loop points.
         rates: of the open-loop points.
         users: of the closed-loop points.
@@ -110,8 +111,7 @@ class BenchPlan:
     target: Target | None
     endpoint: EndpointKind
     arrival: Arrival
-    input_tokens: Lengths
-    output_tokens: Lengths
+    lengths: Apart
     bursts: OnOff | None
     rates: tuple[Rate, ...]
     users: tuple[int, ...]
@@ -162,11 +162,11 @@ def read_options(options: BenchOptions, environment: Mapping[str, str]) -> Bench
     plan = BenchPlan(
         options=options,
         target=read(lambda: _target(options, environment), None),
-        endpoint=cast(EndpointKind, options.endpoint),
+        endpoint=cast(EndpointKind, options.endpoint or DEFAULT_ENDPOINT),
         arrival=arrival,
-        input_tokens=read(lambda: parse_lengths("--input-tokens", options.input_tokens or DEFAULT_INPUT), Lengths(1)),
-        output_tokens=read(
-            lambda: parse_lengths("--output-tokens", options.output_tokens or DEFAULT_OUTPUT), Lengths(1)
+        lengths=Apart(
+            read(lambda: parse_lengths("--input-tokens", options.input_tokens or DEFAULT_INPUT), Lengths(1)),
+            read(lambda: parse_lengths("--output-tokens", options.output_tokens or DEFAULT_OUTPUT), Lengths(1)),
         ),
         bursts=read(lambda: None if options.bursts is None else parse_bursts(options.bursts), None),
         rates=rates,
@@ -207,10 +207,17 @@ def _misfits(options: BenchOptions) -> Iterator[str]:
         yield "arguments after --: only with --serve MODEL; they go to vLLM"
     if options.serve is not None and options.headers:
         yield "--header: only with --url"
-    if options.endpoint not in get_args(EndpointKind):
+    if options.endpoint not in (None, *get_args(EndpointKind)):
         yield f"--endpoint: must be one of {', '.join(get_args(EndpointKind))}; given: {options.endpoint}"
     if options.arrival is not None and options.arrival not in get_args(Arrival):
         yield f"--arrival: must be one of {', '.join(get_args(Arrival))}; given: {options.arrival}"
+    if options.workload is not None:
+        others = {
+            "--input-tokens": options.input_tokens,
+            "--output-tokens": options.output_tokens,
+            "--trace": options.trace,
+        }
+        yield from (f"{name}: not with --workload, which has its own lengths" for name in others if others[name])
     arrival = _arrival(options)
     yield from arrival_misfits(arrival, options.burstiness, options.bursts)
     yield from length_misfits(options.rate, options.requests, options.duration_s)

@@ -1,11 +1,12 @@
 """The load points of a bench, one after the other."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.core.lengths import Tokens
+from planner.core.lengths import Apart, RequestLengths, Tokens
 from planner.core.rates import Rate
 from planner.errors import InputError, UsageError
 from planner.loadtest.schedule import Extent, Schedule, closed_loop, open_loop, replay
@@ -15,6 +16,21 @@ from planner.workflows.bench_options import BenchPlan
 
 Trace = tuple[NDArray[np.float64], Tokens, Tokens]
 """Arrival times [s], prompt and answer lengths [tokens]."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the requests of all loads are made of, as far as their schedule has to know it.
+
+    Attributes:
+        lengths: of prompts and answers.
+        turns: of a conversation; 1 where each request stands alone.
+        trace: to be replayed, in place of the loads asked.
+    """
+
+    lengths: RequestLengths
+    turns: int = 1
+    trace: Trace | None = None
 
 
 def part_of(trace: Trace, extent: Extent) -> Trace:
@@ -33,13 +49,13 @@ def part_of(trace: Trace, extent: Extent) -> Trace:
 
 
 def schedules(
-    plan: BenchPlan, trace: Trace | None, max_model_len: int | None, done: Sequence[LoadPoint]
+    plan: BenchPlan, asked: Asked, max_model_len: int | None, done: Sequence[LoadPoint]
 ) -> Iterator[tuple[Schedule, list[str]]]:
     """Each load point to come, and what must be known of it: closed loops first, then open ones.
 
     Args:
-        plan: what is asked.
-        trace: to be replayed, in place of the plan's loads.
+        plan: what loads are asked.
+        asked: what requests are made of.
         max_model_len: of the server [tokens]; None where it does not say.
         done: the points measured so far, for the rates of the default ladder; grows from one to the next.
 
@@ -47,22 +63,22 @@ def schedules(
         UsageError: the arrivals cannot be drawn, or no request would fit.
     """
     try:
-        for schedule in _unlimited(plan, trace, done):
+        for schedule in _unlimited(plan, asked, done):
             if schedule.concurrency is None and not len(schedule.measured):
                 raise UsageError(f"--duration-s: no request falls into it at {schedule.label}; make it longer")
-            yield _fitting(plan, schedule, trace is None, max_model_len)
+            yield _fitting(asked, schedule, max_model_len)
     except InputError as error:
         raise UsageError(f"--{error.field.replace('_', '-')}: {error.message}") from error
 
 
-def _unlimited(plan: BenchPlan, trace: Trace | None, done: Sequence[LoadPoint]) -> Iterator[Schedule]:
-    seed, lengths = plan.options.seed, (plan.input_tokens, plan.output_tokens)
-    if trace is not None:
-        yield replay(*trace, plan.extent.warmup_s, (seed, 0))
+def _unlimited(plan: BenchPlan, asked: Asked, done: Sequence[LoadPoint]) -> Iterator[Schedule]:
+    seed, lengths = plan.options.seed, asked.lengths
+    if asked.trace is not None:
+        yield replay(*asked.trace, plan.extent.warmup_s, (seed, 0))
         return
     number = 0
     for number, users in enumerate(plan.users, start=1):
-        yield closed_loop(users, lengths, plan.extent, (seed, number - 1), plan.think)
+        yield closed_loop(users, lengths, plan.extent, (seed, number - 1), plan.think, asked.turns)
     # Of the closed loops only: where a run goes on, some of the open ones may be done already.
     closed = [point for point in done if point.concurrency is not None]
     rates = map(Rate.constant, open_loop_rates(closed)) if plan.is_default_ladder else plan.rates
@@ -71,14 +87,13 @@ def _unlimited(plan: BenchPlan, trace: Trace | None, done: Sequence[LoadPoint]) 
         number += 1
 
 
-def _fitting(
-    plan: BenchPlan, schedule: Schedule, is_drawn: bool, max_model_len: int | None
-) -> tuple[Schedule, list[str]]:
+def _fitting(asked: Asked, schedule: Schedule, max_model_len: int | None) -> tuple[Schedule, list[str]]:
     """The schedule with requests that the server's context holds: those of a spread are shortened, others refused."""
     if max_model_len is None:
         return schedule, []
-    if is_drawn and plan.input_tokens.p95 is None and plan.output_tokens.p95 is None:
-        total = plan.input_tokens.p50 + plan.output_tokens.p50
+    lengths = asked.lengths
+    if asked.trace is None and isinstance(lengths, Apart) and lengths.are_all_alike:
+        total = asked.turns * (lengths.prompts.p50 + lengths.answers.p50)
         if total > max_model_len:
             told = f"{total:g} tokens together, but the server's max_model_len is {max_model_len}"
             raise UsageError(f"--input-tokens and --output-tokens: {told}")

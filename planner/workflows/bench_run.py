@@ -13,8 +13,8 @@ from typing import Literal, Protocol
 
 from planner.engines.discovery import Discovered
 from planner.errors import UsageError
-from planner.loadtest.prompts import Calibration
 from planner.loadtest.schedule import Schedule
+from planner.loadtest.texts import Calibration
 from planner.schema.benchmark import (
     Client,
     KnownLimits,
@@ -27,12 +27,14 @@ from planner.schema.benchmark import (
     definitions,
 )
 from planner.schema.profile import Accelerator, Model
+from planner.schema.workload import WorkloadSpec
 from planner.store.cuts import requests_file, schedule_file
 from planner.store.files import free_path, shown_path
 from planner.store.runs import RequestsFile, RunDirectory
 from planner.workflows.bench_options import DEFAULT_INPUT, DEFAULT_OUTPUT, BenchPlan
 from planner.workflows.command import command_of
 from planner.workflows.point_key import point_key
+from planner.workflows.workload_file import WorkloadFile
 
 _LONGEST_SLUG = 60
 
@@ -101,21 +103,27 @@ class RunBook:
         """Where the schedule of the next point is kept."""
         return self.directory.path / schedule_file(len(self.points))
 
-    def to_come(self, schedules: Iterable[tuple[Schedule, list[str]]]) -> Iterator[tuple[Schedule, list[str]]]:
+    def to_come(
+        self, schedules: Iterable[tuple[Schedule, list[str]]], made_of: str = ""
+    ) -> Iterator[tuple[Schedule, list[str]]]:
         """Those that are not measured yet, of all the points of the run; each is under way when it is handed out.
+
+        Args:
+            schedules: of all points.
+            made_of: what their requests are made of, where a file says it.
 
         Raises:
             UsageError: a point that is done, or was cut off, is not the one that is asked for in its place.
         """
         done, asked = tuple(self.run.points), self.run.workload
         for number, (schedule, told) in enumerate(schedules):
-            key = point_key(self.run.server.model.id, asked.endpoint, (asked.seed, number), schedule)
+            key = point_key(self.run.server.model.id, asked.endpoint, (asked.seed, number), schedule, made_of)
             before = done[number].key if number < len(done) else self.run.key_under_way
             if before not in (None, key) or (before is None and number < len(done)):
                 file = shown_path(self.directory.path / requests_file(number))
                 raise UsageError(
-                    f"--resume: {schedule.label} is not what was sent in {file}: the trace, or how this version draws "
-                    "what it sends, is another; measure anew, with another --out"
+                    f"--resume: {schedule.label} is not what was sent in {file}: the trace or the workload, or how "
+                    "this version draws what it sends, is another; measure anew, with another --out"
                 )
             if number >= len(done):
                 self._update(key_under_way=key)
@@ -161,10 +169,17 @@ def default_directory(model: str) -> Path:
     return free_path(Path(f"bench-{slug}-{datetime.now(UTC).astimezone():%Y%m%d-%H%M%S}"))
 
 
-def new_run(plan: BenchPlan, found: Discovered, server: Server, name: str, calibration: Calibration) -> Run:
+def new_run(
+    plan: BenchPlan,
+    found: Discovered,
+    server: Server,
+    name: str,
+    calibration: Calibration,
+    workload: WorkloadFile | None = None,
+) -> Run:
     """A run without points."""
     options = plan.options
-    is_trace = plan.arrival == "trace"
+    spec = None if workload is None else workload.spec
     return Run(
         schema_="planner.run/1",
         name=name,
@@ -176,8 +191,8 @@ def new_run(plan: BenchPlan, found: Discovered, server: Server, name: str, calib
         client=this_client(),
         workload=Workload(
             endpoint=plan.endpoint,
-            input_tokens="trace" if is_trace else options.input_tokens or DEFAULT_INPUT,
-            output_tokens="trace" if is_trace else options.output_tokens or DEFAULT_OUTPUT,
+            input_tokens=_length(plan, spec, "input_tokens", DEFAULT_INPUT),
+            output_tokens=_length(plan, spec, "output_tokens", DEFAULT_OUTPUT),
             arrival=plan.arrival,
             burstiness=1.0 if options.burstiness is None else options.burstiness,
             rate=options.rate,
@@ -186,14 +201,25 @@ def new_run(plan: BenchPlan, found: Discovered, server: Server, name: str, calib
             trace_speed=1.0 if options.trace_speed is None else options.trace_speed,
             requests=plan.extent.requests,
             duration_s=plan.extent.duration_s,
+            file=spec,
+            file_sha256={} if workload is None else workload.sha256,
             seed=options.seed,
             warmup_s=options.warmup_s,
         ),
         slo=plan.slo,
         warnings=[calibration.warning] if calibration.warning else [],
         command=command_of(plan),
-        calibration=PromptCalibration(**asdict(calibration)),
+        calibration=PromptCalibration(**{**asdict(calibration), "word_tokens": list(calibration.word_tokens)}),
     )
+
+
+def _length(plan: BenchPlan, spec: WorkloadSpec | None, name: str, default: str) -> str:
+    """How the lengths of prompts or answers were asked for."""
+    if plan.arrival == "trace":
+        return "trace"
+    if spec is None:
+        return getattr(plan.options, name) or default
+    return str(getattr(spec, name) or ("prompts" if spec.prompts is not None else "trace"))
 
 
 def this_client() -> Client:

@@ -32,9 +32,10 @@ def command_of(plan: BenchPlan) -> dict[str, Any] | None:
     if url is not None and plan.target is not None:
         scheme, _, rest = plan.target.root.partition("://")
         url = f"{scheme}://{HIDDEN_USER if urlsplit(url).username is not None else ''}{rest}"
-    trace = None if options.trace is None else options.trace.absolute()
+    trace, workload = (None if path is None else path.absolute() for path in (options.trace, options.workload))
+    options = replace(options, url=url, trace=trace, workload=workload, out=None, resume=None)
     try:
-        kept = _OPTIONS.dump_python(replace(options, url=url, trace=trace, out=None, resume=None), mode="json")
+        kept = _OPTIONS.dump_python(options, mode="json")
         json.dumps(kept, ensure_ascii=False).encode()
     except ValueError:  # a name in bytes that are no UTF-8
         return None

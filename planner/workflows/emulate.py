@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from planner.engines.emulator.server import OnReady, serve
@@ -24,6 +24,8 @@ def emulate(
     on_ready: OnReady,
     on_end: Callable[[str], None],
     warn: Callable[[str], None],
+    *,
+    adapters: Sequence[str] = (),
 ) -> None:
     """Serves a profile until the process is interrupted or told to terminate.
 
@@ -36,6 +38,7 @@ def emulate(
         on_ready: told the URL and the model's name.
         on_end: told how well times were kept.
         warn: told where they cannot be kept.
+        adapters: further names that the model is served by.
 
     Raises:
         InputFileError: every mistake of the profile.
@@ -51,4 +54,15 @@ def emulate(
             refuse_to_overwrite(path, record, "--record")
             write = stack.enter_context(writing_lines(record))
         runner = stack.enter_context(asyncio.Runner(loop_factory=fastest_loop()))
-        runner.run(serve(profile, host, port, seed=seed, record=write, on_ready=on_ready, on_end=on_end, warn=warn))
+        work = serve(
+            profile,
+            host,
+            port,
+            seed=seed,
+            record=write,
+            on_ready=on_ready,
+            on_end=on_end,
+            warn=warn,
+            adapters=adapters,
+        )
+        runner.run(work)

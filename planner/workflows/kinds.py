@@ -10,9 +10,11 @@ from planner.schema.plan import Plan
 from planner.schema.prices import PriceBook
 from planner.schema.profile import Profile
 from planner.schema.scenario import Scenario
+from planner.schema.workload import WorkloadSpec
 from planner.store.documents import load_document
 from planner.store.validate import read_model
 from planner.workflows.question import ask, load_scenario
+from planner.workflows.workload_file import read_workload
 
 KINDS: dict[str, type[FileModel]] = {
     "scenario": Scenario,
@@ -20,6 +22,7 @@ KINDS: dict[str, type[FileModel]] = {
     "profile": Profile,
     "prices": PriceBook,
     "run": Run,
+    "workload": WorkloadSpec,
 }
 
 
@@ -33,12 +36,15 @@ def json_schema(kind: str) -> dict[str, Any]:
 
 
 def check_file(kind: str, path: Path) -> None:
-    """Checks a file, and for a scenario the history and prices that it names.
+    """Checks a file, and the files that a scenario or a workload names.
 
     Raises:
         InputFileError: every mistake of the file.
     """
     model = _model(kind)
+    if kind == "workload":
+        read_workload(path)
+        return
     if kind != "scenario":
         read_model(load_document(path), model, kind)
         return

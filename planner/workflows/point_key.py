@@ -8,7 +8,7 @@ import numpy as np
 from planner.loadtest.schedule import Requests, Schedule
 
 
-def point_key(model: str, endpoint: str, seed: tuple[int, int], schedule: Schedule) -> str:
+def point_key(model: str, endpoint: str, seed: tuple[int, int], schedule: Schedule, made_of: str = "") -> str:
     """Hash of what is asked of whom, in hexadecimal.
 
     The schedule is in it as drawn, not as its options name it: an edited trace, or arrivals that another version draws
@@ -19,6 +19,7 @@ def point_key(model: str, endpoint: str, seed: tuple[int, int], schedule: Schedu
         endpoint: likewise.
         seed: of the run, and the place of the point in it.
         schedule: of the point.
+        made_of: what the requests are made of, where a file says it.
     """
     rate = schedule.offered_requests_per_s
     asked = {
@@ -30,6 +31,8 @@ def point_key(model: str, endpoint: str, seed: tuple[int, int], schedule: Schedu
         "warmup_s": schedule.warmup_s,
         "duration_s": schedule.duration_s,
     }
+    if made_of:
+        asked["made_of"] = made_of
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
     for requests in (schedule.warmup, schedule.measured):
         _add(digest, requests)
@@ -41,5 +44,5 @@ def _add(digest: "hashlib._Hash", requests: Requests) -> None:
         # Microseconds, as in the file of a schedule: the last bits of a logarithm are not the same on every machine.
         whole = np.empty(0) if time_s is None else np.rint(time_s * 1e6)
         digest.update(b"%d:" % whole.size + whole.astype("<i8").tobytes())
-    for tokens in (requests.input_tokens, requests.output_tokens):
+    for tokens in (requests.input_tokens, requests.output_tokens, *(() if requests.rows is None else (requests.rows,))):
         digest.update(b"%d:" % tokens.size + tokens.astype("<i4").tobytes())

@@ -8,7 +8,7 @@ from typing import Any
 
 from planner.engines.discovery import Discovered
 from planner.errors import InputFileError, Problem, UsageError
-from planner.loadtest.prompts import Calibration
+from planner.loadtest.texts import Calibration
 from planner.schema.benchmark import Run, RunPoint, Server
 from planner.store.cuts import cut_points, is_claimed, requests_file, set_aside
 from planner.store.documents import load_document
@@ -53,7 +53,9 @@ class EarlierRun:
     def calibration(self) -> Calibration | None:
         """As it was found out: the same for all points of a run, and paid for once."""
         found = self.run.calibration
-        return None if found is None else Calibration(**found.model_dump())
+        if found is None:
+            return None
+        return Calibration(**{**found.model_dump(), "word_tokens": tuple(found.word_tokens)})
 
     def directory(self) -> RunDirectory:
         """To write to."""

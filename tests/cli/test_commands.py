@@ -87,7 +87,7 @@ def test_three_mistakes_are_listed_with_line_and_column(folder: Path) -> None:
         (("plan", "s.yaml", "--nonsense"), 2, "No such option: --nonsense"),
         (("plan", "s.yaml", "-o", "gone/p.json"), 3, "gone/p.json: cannot be written: No such file or directory"),
         (("report", "s.yaml", "--format", "pdf"), 2, "--format pdf: not in this version; allowed: html, md"),
-        (("schema", "nonsense"), 2, "must be one of scenario, plan, profile, prices, run; given 'nonsense'"),
+        (("schema", "nonsense"), 2, "must be one of scenario, plan, profile, prices, run, workload; given 'nonsense'"),
         (("nonsense",), 2, "No such command 'nonsense'"),
         (("watch",), 2, "No such command 'watch'"),
     ],

@@ -10,9 +10,10 @@ import pytest
 
 from planner.engines.answers import Answer
 from planner.errors import EnvironmentLackingError
+from planner.loadtest.ahead import Prepared
 from planner.loadtest.driver import Driver
 from planner.loadtest.sample import Outcome
-from planner.loadtest.schedule import Requests, Schedule
+from planner.loadtest.schedule import Ask, Requests, Schedule
 from planner.loadtest.storm import IN_A_ROW
 from planner.schema.benchmark import RequestRecord
 
@@ -26,14 +27,14 @@ class Scripted:
         self.in_flight = self.most_in_flight = 0
         self._numbers = itertools.count()
 
-    def prepare(self, index: int, input_tokens: int, output_tokens: int) -> bytes:
-        self.prepared.append(index)
-        return b"%d %d" % (input_tokens, output_tokens)
+    def prepare(self, ask: Ask) -> Prepared:
+        self.prepared.append(ask.index)
+        return Prepared(b"%d %d" % (ask.input_tokens, ask.output_tokens))
 
     async def connect(self, connections: int) -> None:
         self.connected = connections
 
-    async def ask(self, body: bytes, answer: Answer) -> None:
+    async def ask(self, prepared: Prepared, answer: Answer) -> None:
         answer.sent_s = time.perf_counter()
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)

@@ -19,9 +19,9 @@ from planner.errors import EnvironmentLackingError
 from planner.loadtest.driver import Driver
 from planner.loadtest.fleet import Fleet
 from planner.loadtest.load import LoadSpec
-from planner.loadtest.prompts import Calibration
 from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Requests, Schedule
+from planner.loadtest.texts import Calibration
 from planner.store.runs import RequestsFile
 
 NOTHING = Requests(None, np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int32))

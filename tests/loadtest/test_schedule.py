@@ -6,12 +6,12 @@ from scipy import stats
 
 from planner.core.arrivals import Stream
 from planner.core.bursts import OnOff
-from planner.core.lengths import Lengths
+from planner.core.lengths import Apart, Lengths
 from planner.core.rates import Rate, Stage
 from planner.core.think import ThinkTime
 from planner.loadtest.schedule import MOST_CLOSED_REQUESTS, Extent, Schedule, closed_loop, open_loop, replay
 
-LENGTHS = Lengths(100, 400), Lengths(50, 90)
+LENGTHS = Apart(Lengths(100, 400), Lengths(50, 90))
 STREAMS = (Stream(), Stream("constant"), Stream("gamma", 4.0), Stream(bursts=OnOff(3.0, 1.0, 4.0)))
 RAMP = Rate.of([Stage(10.0, 90.0, 6.0)])
 
@@ -84,7 +84,7 @@ def test_closed_loop_that_ends_by_time_has_more_than_it_can_send_in_little_room(
     arrays = [tokens for part in (long.measured, long.warmup) for tokens in (part.input_tokens, part.output_tokens)]
     assert sum(tokens.nbytes for tokens in arrays) <= 32e6
     assert rows_of_lengths(short) == rows_of_lengths(long)[: len(short.measured)], "a longer load begins alike"
-    alike = closed_loop(8, (Lengths(512), Lengths(128)), Extent(None, 3600.0, 0.0), (1, 0)).measured
+    alike = closed_loop(8, Apart(Lengths(512), Lengths(128)), Extent(None, 3600.0, 0.0), (1, 0)).measured
     assert alike.input_tokens.base is not None
     assert alike.input_tokens.strides == (0,), "one number stands for all"
 

@@ -9,9 +9,10 @@ import pytest
 from planner.engines.answers import Answer
 from planner.engines.loop import client_loop
 from planner.loadtest import driver as driver_module
+from planner.loadtest.ahead import Prepared
 from planner.loadtest.driver import Driver
 from planner.loadtest.sample import Outcome
-from planner.loadtest.schedule import Requests, Schedule
+from planner.loadtest.schedule import Ask, Requests, Schedule
 from planner.loadtest.summary import Offered, load_point
 from planner.loadtest.watch import EVERY_S, SelfWatch, missed_lags_s
 from planner.schema.scenario import Slo
@@ -25,15 +26,15 @@ class Slow:
     def __init__(self, last: int = -1, last_s: float = 0.0, connect_s: float = 0.0) -> None:
         self.last, self.last_s, self.connect_s = last, last_s, connect_s
 
-    def prepare(self, index: int, input_tokens: int, output_tokens: int) -> bytes:
-        return b"%d" % index
+    def prepare(self, ask: Ask) -> Prepared:
+        return Prepared(b"%d" % ask.index)
 
     async def connect(self, connections: int) -> None:
         await asyncio.sleep(self.connect_s)
 
-    async def ask(self, body: bytes, answer: Answer) -> None:
+    async def ask(self, prepared: Prepared, answer: Answer) -> None:
         answer.sent_s = time.perf_counter()
-        await asyncio.sleep(self.last_s if int(body) == self.last else 0.05)
+        await asyncio.sleep(self.last_s if int(prepared.body) == self.last else 0.05)
         answer.chunk_s = [time.perf_counter()]
         answer.finished_s = time.perf_counter()
         answer.input_tokens = answer.output_tokens = 1

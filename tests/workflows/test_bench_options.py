@@ -57,7 +57,7 @@ def test_users_who_think() -> None:
 
 def test_defaults_are_a_short_load() -> None:
     plan = read(rate="5")
-    assert (plan.input_tokens.p50, plan.output_tokens.p50) == (512, 128)
+    assert (plan.lengths.prompts.p50, plan.lengths.answers.p50) == (512, 128)
     assert (plan.extent.requests, plan.extent.duration_s, plan.extent.warmup_s) == (None, 30.0, 0.0)
     assert read(rate="5", requests=3).extent.duration_s is None
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
@@ -21,7 +21,11 @@ _TAIL_CHARACTERS = 2000
 
 @contextmanager
 def emulating(
-    profile_path: Path, port: int = 0, record: Path | None = None, timeout_s: float = START_S
+    profile_path: Path,
+    port: int = 0,
+    record: Path | None = None,
+    timeout_s: float = START_S,
+    adapters: Sequence[str] = (),
 ) -> Iterator[str]:
     """Runs `planner emulate` beside this process.
 
@@ -30,6 +34,7 @@ def emulating(
         port: on 127.0.0.1; 0 takes a free one.
         record: where the server's own record goes.
         timeout_s: the longest that its start may take [s].
+        adapters: further names that it serves its model by.
 
     Yields:
         The URL that it serves.
@@ -40,6 +45,8 @@ def emulating(
     command = [sys.executable, "-m", "planner", "emulate", str(profile_path), "--port", str(port)]
     if record is not None:
         command += ["--record", str(record)]
+    for adapter in adapters:
+        command += ["--adapter", adapter]
     # This very planner, wherever the process is started.
     folders = [str(Path(planner.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))}

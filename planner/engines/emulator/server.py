@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import HttpVersion11, web
 
@@ -47,6 +47,7 @@ async def serve(
     on_ready: OnReady = lambda url, model: None,
     on_end: Callable[[str], None] = lambda lateness: None,
     warn: Callable[[str], None] = lambda message: None,
+    adapters: Sequence[str] = (),
 ) -> None:
     """Serves a profile until it is cancelled, or the process is told to terminate.
 
@@ -59,13 +60,14 @@ async def serve(
         on_ready: told the URL and the model's name once requests are taken.
         on_end: told how well times were kept.
         warn: told once where they cannot be kept.
+        adapters: further names that the model is served by.
 
     Raises:
         EnvironmentLackingError: the address cannot be listened on.
     """
     # The engine's thread waits for the interpreter at the end of its sleep: up to 5 ms by default.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    service = Service(profile, seed, record, warn)
+    service = Service(profile, seed, record, warn, adapters)
     runner = web.AppRunner(
         make_app(service), handler_cancellation=True, access_log=None, shutdown_timeout=_GOODBYE_S, handle_signals=False
     )
@@ -98,9 +100,11 @@ def make_app(service: Service) -> web.Application:
         return await _answer(service, request, time.monotonic(), read_body(CompletionAsk, raw), CompletionWire())
 
     async def models(_: web.Request) -> web.Response:
-        model = {"id": service.model, "object": "model", "created": int(time.time()), "owned_by": SERVER}
-        more = {"root": service.model, "parent": None, "max_model_len": service.limits.max_model_len}
-        return web.json_response({"object": "list", "data": [{**model, **more}]})
+        more = {"object": "model", "created": int(time.time()), "owned_by": SERVER, "root": service.model}
+        parents = {name: None if name == service.model else service.model for name in service.models}
+        length = {"max_model_len": service.limits.max_model_len}
+        data = [{"id": name, **more, "parent": parent, **length} for name, parent in parents.items()]
+        return web.json_response({"object": "list", "data": data})
 
     async def health(_: web.Request) -> web.Response:
         return web.Response()
@@ -137,7 +141,7 @@ async def _answer(
     demand = demand_of(ask, service.limits)
     service.check_room()
     request_id = request.headers.get("X-Request-Id") or uuid.uuid4().hex
-    envelope = Envelope(wire, request_id, service.model, demand)
+    envelope = Envelope(wire, request_id, ask.model or service.model, demand)
     if not ask.stream:
         await service.generate(request_id, demand, received_s, lambda: True)
         return web.json_response(envelope.whole(service.vocabulary.text(demand)))

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from planner.core.scheduler import Scheduler
@@ -29,10 +29,19 @@ class Service:
         seed: of the words in the answers.
         record: is given a line about every request once it is over.
         warn: told once where times cannot be kept.
+        adapters: further names that the model is served by, as LoRA adapters are.
     """
 
-    def __init__(self, profile: Profile, seed: int, record: Record | None, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        seed: int,
+        record: Record | None,
+        warn: Callable[[str], None],
+        adapters: Sequence[str] = (),
+    ) -> None:
         self.model = profile.model.id if profile.model else profile.name
+        self.models = (self.model, *adapters)
         self.limits = profile.limits
         self.vocabulary = Vocabulary(seed)
         self.metrics = Metrics(self.model, profile.limits)
@@ -68,7 +77,7 @@ class Service:
         Raises:
             RequestRefusedError: it does.
         """
-        if model is not None and model != self.model:
+        if model is not None and model not in self.models:
             raise RequestRefusedError(404, f"The model `{model}` does not exist.", "model")
 
     def check_room(self) -> None:

@@ -1,4 +1,4 @@
-"""Prompts: as long as asked, and never alike."""
+"""Texts: as long as asked, and never alike."""
 
 import asyncio
 
@@ -8,7 +8,8 @@ from known_server import FIXED_TOKENS, KnownServer, tokens_of
 from planner.engines.exchange import Timeouts
 from planner.engines.openai_http import EndpointKind, OpenAIClient
 from planner.engines.target import Target
-from planner.loadtest.prompts import WORDS, Calibration, Prompts, calibrate
+from planner.loadtest.calibration import calibrate
+from planner.loadtest.texts import WORDS, Calibration, Texts
 
 
 def calibrated(server: KnownServer, kind: EndpointKind = "chat") -> Calibration:
@@ -28,8 +29,10 @@ def test_prompts_have_the_tokens_asked(kind: EndpointKind, fixed: int, has_token
         assert len(server.log) == (0 if has_tokenize else 2)
     assert found.warning == ""
     for asked in (32, 100, 512, 3000):
-        prompts = Prompts((1,))
-        counts = [fixed + tokens_of(prompts.text(found.words(asked), index)) for index in range(30)]
+        texts = Texts((1,), found)
+        counts = [fixed + tokens_of(texts.text(found.text_tokens(asked), index)) for index in range(30)]
+        if has_tokenize:
+            assert counts == [asked] * 30
         assert sum(counts) / 30 == pytest.approx(asked, rel=0.02, abs=1.5)
         assert max(abs(count - asked) for count in counts) < 0.05 * asked + 5
 
@@ -38,20 +41,21 @@ def test_server_that_counts_nothing_gets_words_and_a_warning() -> None:
     with KnownServer("no_usage") as server:
         server.has_tokenize = False
         found = calibrated(server)
-    assert found.words(100) == 100
+    assert len(Texts((1,), found).text(found.text_tokens(100), 0).split()) == 100
     assert "counts no prompt tokens" in found.warning
 
 
 def test_prompts_differ_from_the_start_and_repeat_by_seed() -> None:
-    prompts = Prompts((1, 2))
-    texts = [prompts.text(60, index) for index in range(-1000, 1000)]
+    texts_of = Texts((1, 2))
+    texts = [texts_of.text(60, index) for index in range(-1000, 1000)]
     assert len({" ".join(text.split()[:6]) for text in texts}) == 2000
-    other = Prompts((1, 2))
+    other = Texts((1, 2))
     assert [other.text(60, index) for index in (999, -1000, 0)] == [texts[1999], texts[0], texts[1000]]
-    assert Prompts((1, 3)).text(60, 0) != texts[1000]
-    assert len(prompts.text(1000, 0).split()) == 1000
+    assert Texts((1, 3)).text(60, 0) != texts[1000]
+    assert len(texts_of.text(1000, 0).split()) == 1000
     assert len(set(WORDS)) == len(WORDS)
 
 
 def test_prompt_shorter_than_the_template_is_one_word() -> None:
-    assert Calibration(1.2, 30.0).words(4) == 1
+    found = Calibration(1.2, 30.0)
+    assert len(Texts((1,), found).text(found.text_tokens(4), 0).split()) == 1

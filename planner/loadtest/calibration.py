@@ -1,0 +1,87 @@
+"""How many tokens texts have on a server: asked before the first load point, so that prompts are as long as asked."""
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+
+from planner.engines.answers import OK, Answer
+from planner.engines.openai_http import OpenAIClient
+from planner.loadtest.texts import WORDS, Calibration, Texts
+
+_PROBES = (1, 2)
+"""How often the probes say all words."""
+_AT_ONCE = 16
+_CONTEXT = WORDS[0]
+_CHECKED_TOKENS = (9, 150, 400)
+_LEAST_WORDS = 32
+"""Of which it must be known how many tokens they have; texts of fewer would be too much alike."""
+
+
+async def calibrate(client: OpenAIClient, model: str) -> Calibration:
+    """Finds out how many tokens words are: by the server's `/tokenize`, or by the usage of two short requests."""
+    counts: list[int] = []
+    sent = 0
+    for count in (_tokenized, _used):
+        sent = len(_PROBES) if count is _used else 0
+        counts = [tokens for times in _PROBES if (tokens := await count(client, model, " ".join(WORDS * times)))]
+        if len(counts) == len(_PROBES):
+            break
+    else:
+        told = "the server counts no prompt tokens: prompts have as many words as tokens asked"
+        return Calibration(warning=told, requests_sent=sent)
+    per_word = (counts[1] - counts[0]) / len(WORDS)
+    if not 0.2 <= per_word <= 20:
+        told = f"the server counts {per_word:.3g} tokens per word, which cannot be: taken as 1"
+        return Calibration(warning=told, requests_sent=sent)
+    on_average = Calibration(per_word, max(0.0, counts[0] - per_word * len(WORDS)), requests_sent=sent)
+    return on_average if sent else await _exact(client, model, on_average)
+
+
+async def _exact(client: OpenAIClient, model: str, on_average: Calibration) -> Calibration:
+    """The same with the tokens of each word, where they do not depend on its neighbours, and the server proves it."""
+    found = on_average
+    if on_average.tokens_per_word == 1.0:  # no word has less than one
+        found = replace(on_average, word_tokens=(1,) * len(WORDS))
+    elif (by_word := await _by_word(client, model)) is not None:
+        fixed, word_tokens = by_word
+        found = replace(on_average, fixed_tokens=float(fixed), word_tokens=word_tokens)
+    texts = Texts((0,), found)
+    for tokens in _CHECKED_TOKENS if found.word_tokens else ():
+        if await _tokenized(client, model, texts.text(tokens, 0)) != tokens + found.fixed_tokens:
+            return on_average
+    return found
+
+
+async def _by_word(client: OpenAIClient, model: str) -> tuple[int, tuple[int, ...]] | None:
+    """Tokens around a text, and of each word; None where too few words have as many at the start as behind another."""
+    room = asyncio.Semaphore(_AT_ONCE)
+
+    async def count(text: str) -> int:
+        async with room:
+            return await _tokenized(client, model, text) or 0
+
+    alone = await asyncio.gather(*map(count, WORDS))
+    behind = await asyncio.gather(*(count(f"{_CONTEXT} {word}") for word in WORDS))
+    tokens = [both - alone[0] for both in behind]
+    around = Counter(first - later for first, later in zip(alone, tokens, strict=True))
+    fixed, words = around.most_common(1)[0]
+    known = tuple(
+        later if first - later == fixed and later > 0 else 0 for first, later in zip(alone, tokens, strict=True)
+    )
+    return (fixed, known) if words >= _LEAST_WORDS and fixed >= 0 and 1 in known else None
+
+
+async def _tokenized(client: OpenAIClient, model: str, text: str) -> int | None:
+    what = {"messages": [{"role": "user", "content": text}]} if client.endpoint == "chat" else {"prompt": text}
+    try:
+        reply = await client.post("/tokenize", {"model": model, **what})
+    except OSError:
+        return None
+    count = reply.body.get("count") if reply.status == 200 and isinstance(reply.body, dict) else None
+    return count if isinstance(count, int) else None
+
+
+async def _used(client: OpenAIClient, model: str, text: str) -> int | None:
+    answer = Answer()
+    await client.ask(client.body(model, text, 1), answer)
+    return answer.input_tokens if answer.outcome == OK else None
