@@ -77,10 +77,14 @@ def bench(
         bool,
         typer.Option(
             "--sweep",
-            help="A ladder of loads: --concurrency 1,2,4 and --rate 1,2,4 as lists, "
-            "or without them 1 to 32 users and open-loop rates below the best throughput.",
+            help="Several loads: finds saturation, and with --slo the highest rate within it, by itself; "
+            "or those of --concurrency 1,2,4 and --rate 1,2,4 as lists.",
         ),
     ] = False,
+    time_budget_s: Annotated[
+        float | None,
+        typer.Option("--time-budget-s", help="For a sweep that finds its loads itself [default: 600]."),
+    ] = None,
     slo: Annotated[Text, typer.Option("--slo", help="ttft_p95_s=0.5,tpot_p95_s=0.04, for goodput.")] = None,
     endpoint: Annotated[Text, typer.Option("--endpoint", help="chat or completions [default: chat].")] = None,
     header: Annotated[
@@ -138,6 +142,7 @@ def bench(
     from planner.cli.progress import status, tell
     from planner.loadtest.progress import progress_text
     from planner.report.loads import load_table
+    from planner.report.sweeps import sweep_lines
     from planner.store.files import shown_path
     from planner.workflows.bench import bench as run_bench
     from planner.workflows.bench_options import BenchOptions
@@ -166,6 +171,7 @@ def bench(
         duration_s=duration_s,
         warmup_s=warmup_s,
         sweep=sweep,
+        time_budget_s=time_budget_s,
         slo=slo,
         limits=limits,
         accelerator=accelerator,
@@ -188,9 +194,12 @@ def bench(
             lambda waited_s: show(f"vLLM is starting: {waited_s:.0f} s"),
         )
     typer.echo(
-        bench_json(result.points, result.directory, sweep or result.is_sweep) if json else load_table(result.points),
+        bench_json(result.run, result.directory, sweep or result.is_sweep) if json else load_table(result.points),
         nl=False,
     )
+    if result.run.sweep is not None and not json:
+        for line in sweep_lines(result.run.sweep):
+            typer.echo(line)
     for warning in result.warnings:
         tell(f"warning: {warning}")
     for doubt in result.doubts:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from planner.core.busy import busy_window, tokens_within
 from planner.core.latency import gap_statistics, meets_slo, statistics
 from planner.core.quantiles import Array, Ints
 from planner.core.realised import cv_interval, rate_interval, realised
@@ -111,6 +112,7 @@ def load_point(offered: Offered, outcome: Outcome, slo: Slo, notes: Sequence[str
         errors=errors,
         input_tokens_per_s=per_s(float(known(sent.input_tokens, sent.asked_input_tokens)[is_ok].sum())),
         output_tokens_per_s=per_s(float(times.output_tokens.sum())),
+        busy_output_tokens_per_s=_busy(offered, sent, is_ok, times.output_tokens),
         ttft_s=ttft,
         itl_s=itl,
         tpot_s=statistics(times.tpot_s[~np.isnan(times.tpot_s)]),
@@ -127,6 +129,18 @@ def load_point(offered: Offered, outcome: Outcome, slo: Slo, notes: Sequence[str
         is_lower_bound=counts.cancelled > 0 or any(kind.startswith(_TIMEOUT) for kind in errors),
     )
     return point.model_copy(update={"warnings": [*notes, *remarks(point, outcome, sent)]})
+
+
+def _busy(offered: Offered, sent: Columns, is_ok: Bools, output_tokens: Array) -> float | None:
+    """Output of a closed loop while all its users waited [tokens/s]."""
+    is_known = ~(np.isnan(sent.sent_s) | np.isnan(sent.finished_s))
+    if offered.concurrency is None or not is_known.any():
+        return None
+    window = busy_window(sent.sent_s[is_known], sent.finished_s[is_known], offered.concurrency)
+    if window is None:
+        return None
+    tokens = tokens_within(sent.first_token_s[is_ok], sent.last_token_s[is_ok], output_tokens, *window)
+    return tokens / (window[1] - window[0])
 
 
 def _errors(kinds: Sequence[str], outcome: Ints) -> dict[str, int]:

@@ -109,6 +109,9 @@ class LoadPoint(FileModel):
     """Prompt tokens of the finished requests, as the server counted them, over the same time [tokens/s]."""
     output_tokens_per_s: NonNegative
     """Output tokens of the finished requests, as the server counted them, over the same time [tokens/s]."""
+    busy_output_tokens_per_s: NonNegative | None = None
+    """Of a closed loop: output tokens that came while all users waited, from when half of them had their first answer
+    until the last request was sent, over that time [tokens/s]; null where that is less than a quarter of the load."""
     ttft_s: Statistics
     """Time to first token: from when the request was due (closed loop: sent) to its first chunk with output [s]."""
     itl_s: Statistics
@@ -241,6 +244,40 @@ class RunPoint(FileModel):
     no prefix cache knows them."""
 
 
+class Saturation(FileModel):
+    """The most that a server did, over all numbers of users that were tried."""
+
+    users: Annotated[int, Field(ge=1)]
+    """Of the closed loop in which it did."""
+    output_tokens_per_s: NonNegative
+    """While all users waited [tokens/s]."""
+    requests_per_s: NonNegative
+    """The same in requests of this workload [requests/s]."""
+
+
+class RateWithinSlo(FileModel):
+    """Where the service level ends."""
+
+    met_requests_per_s: NonNegative | None
+    """The highest rate that met it, below all that did not [requests/s]; null where none did."""
+    missed_requests_per_s: NonNegative | None
+    """The lowest rate that did not [requests/s]; null where all did."""
+
+
+class SweepResult(FileModel):
+    """What a sweep found that chose its loads itself."""
+
+    saturation: Saturation | None
+    rate_within_slo: RateWithinSlo | None
+    """Null where there is no service level."""
+    is_complete: bool = True
+    """Whether it ended since all was found, and not since its time was over."""
+    time_budget_s: Positive | None = None
+    """That it was given [s]."""
+    spent_s: NonNegative | None = None
+    """That it took [s]."""
+
+
 class CutPoint(FileModel):
     """What was sent for a load point that was cut off, and then measured again; it is in no figure."""
 
@@ -281,6 +318,8 @@ class Run(FileModel):
     workload: Workload
     slo: Slo = Slo()
     points: list[RunPoint] = []
+    sweep: SweepResult | None = None
+    """What a sweep found that chose its loads itself; null where there was none."""
     warnings: list[str] = []
     command: dict[str, Any] | None = None
     """The options as given, to go on with the run; of secrets only the names of the variables that hold them."""

@@ -23,13 +23,14 @@ from planner.loadtest.recipe import Recipe
 from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Schedule, load_label
 from planner.loadtest.summary import Offered, load_point, squared_cv_of
+from planner.loadtest.sweep import next_probe, result_of
 from planner.loadtest.texts import Calibration
 from planner.schema.benchmark import LoadPoint, RequestRecord, Run
 from planner.store.files import free_path
 from planner.store.runs import RunDirectory, written
 from planner.store.schedules import write_schedule
 from planner.workflows.bench_options import BenchOptions, BenchPlan, read_options
-from planner.workflows.bench_points import Asked, Trace, part_of, schedules
+from planner.workflows.bench_points import Asked, Budget, Trace, is_closed, most_users_of, part_of, schedules
 from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
 from planner.workflows.doubts import doubts
 from planner.workflows.interruption import Interruption, interruptible
@@ -190,12 +191,14 @@ async def _measure(
             # A prefix cache knows the prompts of the last run, and of a point that was cut off and is sent again.
             salt = time.time_ns()
             is_storm = False
-            points = schedules(plan, asked, server.limits.max_model_len, book.points)
+            budget = Budget(plan, len(book.points))
+            points = schedules(plan, asked, server.limits, book.points, budget)
+            show_left = _with_time_left(show, budget) if plan.finds_loads else show
             for schedule, told in book.to_come(points, content.made_of):
                 seed = (options.seed, salt, len(book.points))
                 load = LoadSpec(target, plan.endpoint, client.timeouts, found.model, calibration, seed, recipe)
                 watch = ServerWatch(client)
-                outcome = await _point(plan, schedule, load, book, interruption, show, watch)
+                outcome = await _point(plan, schedule, load, book, interruption, show_left, watch)
                 # Of a rate that changes nobody knows the gaps' distribution in closed form.
                 is_kept = all(rate.is_constant for rate in plan.rates)
                 squared_cv = squared_cv_of(plan.arrival, options.burstiness or 1.0) if is_kept else None
@@ -206,6 +209,11 @@ async def _measure(
                 book.add(point, salt, is_cut=outcome.is_interrupted or is_storm)
                 if is_storm or interruption.is_asked:
                     break
+            if plan.finds_loads:
+                most_users = most_users_of(plan, server.limits)
+                is_over = next_probe(book.points, plan.slo, most_users, is_closed(plan, asked)) is None
+                times = {"time_budget_s": budget.whole_s, "spent_s": round(budget.spent_s, 1), "is_complete": is_over}
+                book.found(result_of(book.points, plan.slo).model_copy(update=times))
             book.close("interrupted" if interruption.is_asked else "failed" if is_storm else "complete")
     return _result(book.run, book.directory.path, options.max_error_fraction)
 
@@ -265,6 +273,10 @@ async def _point(
     if not outcome.is_interrupted:
         await watch.end()
     return outcome
+
+
+def _with_time_left(show: Show, budget: Budget) -> Show:
+    return lambda label, now: show(f"{label}, {budget.left_s:.0f} s left of the sweep", now)
 
 
 def _timeouts(options: BenchOptions) -> Timeouts:

@@ -1,7 +1,7 @@
 """The options of `planner bench`: read, held against each other, and every mistake told at once."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 from typing import TypeVar, cast, get_args
@@ -40,7 +40,11 @@ T = TypeVar("T")
 DEFAULT_DURATION_S = 30.0
 DEFAULT_INPUT, DEFAULT_OUTPUT = "512", "128"
 DEFAULT_ENDPOINT = "chat"
-DEFAULT_USERS = (1, 2, 4, 8, 16, 32)
+DEFAULT_BUDGET_S = 600.0
+_POINTS, _POINTS_WITH_SLO = 13, 20
+"""About as many loads does a sweep take that finds them itself."""
+_MEASURED_SHARE, _WARMUP_SHARE = 0.8, 0.1
+"""Of the time for each; the rest is for answers still under way at its end."""
 _SECRET_ARGS = {"--api-key": "VLLM_API_KEY", "--hf-token": "HF_TOKEN"}
 """Of vLLM: what holds a secret, and the variable that vLLM reads it from as well."""
 _MOST_POINTS, _MOST_USERS = 100, 100_000
@@ -74,6 +78,7 @@ class BenchOptions:
     duration_s: float | None = None
     warmup_s: float = 0.0
     sweep: bool = False
+    time_budget_s: float | None = None
     slo: str | None = None
     limits: str | None = None
     accelerator: str | None = None
@@ -127,9 +132,14 @@ class BenchPlan:
         return stream_of(self.arrival, self.options.burstiness, self.bursts)
 
     @property
-    def is_default_ladder(self) -> bool:
-        """A sweep whose open-loop rates follow from its closed-loop points."""
-        return self.options.sweep and not self.rates and self.options.concurrency is None
+    def finds_loads(self) -> bool:
+        """A sweep that chooses its loads itself."""
+        return _finds_loads(self.options)
+
+    @property
+    def time_budget_s(self) -> float:
+        """Of such a sweep [s]."""
+        return DEFAULT_BUDGET_S if self.options.time_budget_s is None else self.options.time_budget_s
 
 
 def read_options(options: BenchOptions, environment: Mapping[str, str]) -> BenchPlan:
@@ -154,11 +164,11 @@ def read_options(options: BenchOptions, environment: Mapping[str, str]) -> Bench
     arrival = _arrival(options)
     if options.out is not None:
         read(lambda: refuse_to_mix(options.out or Path()), None)
-    has_length = options.requests is not None or arrival == "trace"
-    duration_s = DEFAULT_DURATION_S if options.duration_s is None and not has_length else options.duration_s
+    extent = _extent(options, arrival)
+    duration_s = extent.duration_s
     rates: tuple[Rate, ...] = read(lambda: _rates(options, duration_s), ())
     if rates and has_own_length(options.rate):
-        duration_s = rates[0].end_s
+        extent = replace(extent, duration_s=rates[0].end_s)
     plan = BenchPlan(
         options=options,
         target=read(lambda: _target(options, environment), None),
@@ -172,7 +182,7 @@ def read_options(options: BenchOptions, environment: Mapping[str, str]) -> Bench
         rates=rates,
         users=read(lambda: _users(options), ()),
         think=read(lambda: None if options.think_time_s is None else parse_think_time(options.think_time_s), None),
-        extent=Extent(requests=options.requests, duration_s=duration_s, warmup_s=options.warmup_s),
+        extent=extent,
         slo=read(lambda: parse_slo("--slo", options.slo), Slo()),
         limits=read(lambda: parse_limits(options.limits), KnownLimits()),
         accelerator=read(lambda: parse_accelerator(options.accelerator), None),
@@ -183,6 +193,21 @@ def read_options(options: BenchOptions, environment: Mapping[str, str]) -> Bench
     if mistakes:
         raise UsageError("\n".join(mistakes))
     return plan
+
+
+def _finds_loads(options: BenchOptions) -> bool:
+    return options.sweep and options.rate is None and options.concurrency is None
+
+
+def _extent(options: BenchOptions, arrival: Arrival) -> Extent:
+    """How long each load is: as asked, or such that a sweep that finds its loads itself gets to its end in time."""
+    if options.requests is not None or options.duration_s is not None or arrival == "trace":
+        return Extent(options.requests, options.duration_s, options.warmup_s)
+    if not _finds_loads(options):
+        return Extent(None, DEFAULT_DURATION_S, options.warmup_s)
+    loads = _POINTS if options.slo is None else _POINTS_WITH_SLO
+    each_s = (DEFAULT_BUDGET_S if options.time_budget_s is None else options.time_budget_s) / loads
+    return Extent(None, _MEASURED_SHARE * each_s, options.warmup_s or _WARMUP_SHARE * each_s)
 
 
 def _too_many(plan: BenchPlan) -> Iterator[str]:
@@ -218,6 +243,8 @@ def _misfits(options: BenchOptions) -> Iterator[str]:
             "--trace": options.trace,
         }
         yield from (f"{name}: not with --workload, which has its own lengths" for name in others if others[name])
+    if options.time_budget_s is not None and not _finds_loads(options):
+        yield "--time-budget-s: only with --sweep that finds its loads itself, without --rate and --concurrency"
     arrival = _arrival(options)
     yield from arrival_misfits(arrival, options.burstiness, options.bursts)
     yield from length_misfits(options.rate, options.requests, options.duration_s)
@@ -251,6 +278,7 @@ def _out_of_range(options: BenchOptions) -> Iterator[str]:
         {
             "--burstiness": options.burstiness,
             "--duration-s": options.duration_s,
+            "--time-budget-s": options.time_budget_s,
             "--timeout-s": options.timeout_s,
             "--ttft-timeout-s": options.ttft_timeout_s,
             "--idle-timeout-s": options.idle_timeout_s,
@@ -286,8 +314,6 @@ def _target(options: BenchOptions, environment: Mapping[str, str]) -> Target | N
 
 
 def _users(options: BenchOptions) -> tuple[int, ...]:
-    if options.sweep and options.concurrency is None and options.rate is None:
-        return DEFAULT_USERS
     return _list("--concurrency", options.concurrency, options.sweep, _whole)
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,6 +23,7 @@ from planner.schema.benchmark import (
     Run,
     RunPoint,
     Server,
+    SweepResult,
     Workload,
     definitions,
 )
@@ -147,6 +148,10 @@ class RunBook:
         self.points.append(point)
         self._update(points=[*self.run.points, entry], key_under_way=None)
 
+    def found(self, result: SweepResult) -> None:
+        """Says what a sweep found that chose its loads itself."""
+        self._update(sweep=result)
+
     def close(self, status: Literal["complete", "interrupted", "failed"]) -> None:
         """Says how it ended."""
         self._update(status=status)
@@ -252,8 +257,10 @@ def server_of(plan: BenchPlan, url: str, found: Discovered, started: Started | N
     )
 
 
-def bench_json(points: Sequence[LoadPoint], directory: Path, is_sweep: bool) -> str:
+def bench_json(run: Run, directory: Path, is_sweep: bool) -> str:
     """The points as one JSON document: a point alone, or a list of those of a sweep; and where the run is."""
-    run = {"run": shown_path(directory)}
-    data = [point.model_dump(mode="json") for point in points]
-    return json.dumps(run | ({"points": data} if is_sweep or len(data) != 1 else data[0]), allow_nan=False) + "\n"
+    told: dict[str, object] = {"run": shown_path(directory)}
+    if run.sweep is not None:
+        told["sweep"] = run.sweep.model_dump(mode="json")
+    data = [point.metrics.model_dump(mode="json") for point in run.points]
+    return json.dumps(told | ({"points": data} if is_sweep or len(data) != 1 else data[0]), allow_nan=False) + "\n"
