@@ -13,7 +13,8 @@ def fit(
         list[Path],
         typer.Argument(
             metavar="RUN...",
-            help="Run directories of planner bench, or results of vllm bench serve --save-detailed.",
+            help="Run directories of planner bench or import, or results of vllm bench serve, guidellm, aiperf, "
+            "inference-perf.",
             show_default=False,
         ),
     ],

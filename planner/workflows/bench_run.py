@@ -108,6 +108,10 @@ class RunBook:
             UsageError: a point that is done, or was cut off, is not the one that is asked for in its place.
         """
         done, asked = tuple(self.run.points), self.run.workload
+        if asked is None:
+            raise UsageError(
+                f"--resume {shown_path(self.directory.path)}: was imported, so there is nothing to go on with"
+            )
         for number, (schedule, told) in enumerate(schedules):
             key = point_key(self.run.server.model.id, asked.endpoint, (asked.seed, number), schedule)
             before = done[number].key if number < len(done) else self.run.key_under_way
