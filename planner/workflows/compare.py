@@ -22,6 +22,7 @@ from planner.workflows.doubts import doubts
 from planner.workflows.measurements import Measurement, read_measurements
 
 _SAME_RATE_FRACTION = 0.01
+_SAME_LENGTH_FRACTION = 0.01
 _WINDOWS, _LEAST_PER_WINDOW = 20, 5
 """Throughput is compared by windows of time; where they hold too few answers, it is not."""
 
@@ -144,9 +145,9 @@ def _other_lengths(first: Measurement, second: Measurement) -> Iterator[str]:
     """The same of the lengths of a load's prompts and answers."""
     for name, column in (("prompts", "input_tokens"), ("answers", "output_tokens")):
         before, after = _asked(first, column), _asked(second, column)
-        if (before and f"{before:.3g}") != (after and f"{after:.3g}"):
-            told = [f"{mean:.3g} tokens on average" if mean else "not told" for mean in (before, after)]
-            yield f"{first.label}: {name} asked: {told[0]} in {first.run}, {told[1]} in {second.run}"
+        if before and after and abs(before - after) > _SAME_LENGTH_FRACTION * max(before, after):
+            told = f"{before:.3g} tokens on average in {first.run}, {after:.3g} in {second.run}"
+            yield f"{first.label}: {name}: {told}"
 
 
 def _unlikeness(first: Measurement, second: Measurement) -> float:

@@ -48,7 +48,8 @@ def parse_json(path: Path, text: str, line: int = 0) -> Any:
     try:
         data = json.loads(text, object_pairs_hook=mapping)
     except json.JSONDecodeError as error:
-        cut = "; the file ends before it does" if error.pos >= len(text.rstrip()) and text.strip() else ""
+        is_cut = text.strip() and (error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"))
+        cut = "; the file ends before it does" if is_cut else ""
         raise refusal(path, f"is no JSON: {error.msg}{cut}", line=line or error.lineno) from error
     except (ValueError, RecursionError) as error:
         raise refusal(path, f"is no JSON that can be read: {error}", line=line) from error
