@@ -48,7 +48,7 @@ def fit(
     from planner.workflows.server_options import parse_accelerator, parse_limits
 
     for run in runs:
-        for file in (run, run / "run.json", *run.glob("requests-*.jsonl")):
+        for file in (run, *run.glob("*.json*")):
             refuse_to_overwrite(file, out)
     options = FitOptions(
         name=name,

@@ -6,7 +6,7 @@ gaps between such chunks, which are gaps here too, while its "inter_token_latenc
 loop it tells when a request was handed to a worker, but not when it was due.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -19,7 +19,6 @@ from planner.store.foreign.result import (
     CANCELLED,
     MOST_TOLD,
     OK,
-    Count,
     ForeignPoint,
     ForeignRequest,
     ForeignResult,
@@ -27,6 +26,7 @@ from planner.store.foreign.result import (
     Part,
     Rate,
     Seconds,
+    TokenCount,
     Users,
     checked,
     failure_kind,
@@ -66,13 +66,12 @@ class _Gaps(Part):
 
 
 class _Tokens(Part):
-    value: Count
+    value: TokenCount
     unit: Literal["tokens"]
 
 
 class _Metrics(Part):
     time_to_first_token: _Milliseconds | None = None
-    request_latency: _Milliseconds | None = None
     inter_chunk_latency: _Gaps | None = None
     usage_prompt_tokens: _Tokens | None = None
     usage_completion_tokens: _Tokens | None = None
@@ -228,7 +227,7 @@ def read_aiperf(path: Path, text: str) -> ForeignResult:
         sha256=sha256_of(path),
         points=_points(summary_path, given.phases, records),
         not_told=_NOT_TOLD,
-        notes=("aiperf: the run was cut off",) if summary.was_cancelled else (),
+        notes=tuple(_notes(summary, records)),
         model=given.models.items[0].name if len(given.models.items) == 1 else None,
         engine=Engine(name="vllm") if any(name.startswith(_VLLM) for name in names) else None,
         url=without_user(given.endpoint.urls[0]) if given.endpoint.urls else "",
@@ -291,6 +290,16 @@ def _point(summary: Path, phase: _Phase, field: str, requests: list[ForeignReque
             return ForeignPoint(phase.rate or rate_per_s(records), None, records)
     allowed = "concurrency, user_centric, poisson, gamma, constant, fixed_schedule"
     raise refusal(summary, f"must be one of {allowed}; given: {phase.type!r}", f"{field}.type")
+
+
+def _notes(summary: _Summary, records: list[_Record]) -> Iterator[str]:
+    if summary.was_cancelled:
+        yield f"{TOOL}: the run was cut off"
+    by_client = sum(
+        record.metrics.usage_completion_tokens is None for record in records if record.output_tokens is not None
+    )
+    if by_client:
+        yield f"{TOOL}: its own tokenizer counted the tokens of {by_client} answers; --use-server-token-count does not"
 
 
 def _metrics_of_server(path: Path) -> frozenset[str]:

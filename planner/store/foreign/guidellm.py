@@ -25,6 +25,7 @@ from planner.store.foreign.result import (
     ModelName,
     Part,
     Rate,
+    TokenCount,
     Users,
     checked,
     failure_kind,
@@ -73,7 +74,7 @@ class _Timings(Part):
     request_start: Instant | None = None
     first_token_iteration: Instant | None = None
     last_token_iteration: Instant | None = None
-    token_iterations: Count = 0
+    token_iterations: TokenCount = 0
     request_end: Instant | None = None
     resolve_end: Instant | None = None
 
@@ -101,8 +102,8 @@ class _Info(Part):
 
 
 class _Tokens(Part):
-    total_tokens: Count | None = None
-    cached_tokens: Count | None = None
+    total_tokens: TokenCount | None = None
+    cached_tokens: TokenCount | None = None
 
 
 class _Request(Part):

@@ -28,6 +28,7 @@ from planner.store.foreign.result import (
     ModelName,
     Part,
     Rate,
+    TokenCount,
     Users,
     checked,
     failure_kind,
@@ -51,17 +52,17 @@ _NOT_TOLD = (
 
 
 class _Cached(Part):
-    cached_tokens: Count | None = None
+    cached_tokens: TokenCount | None = None
 
 
 class _Usage(Part):
-    prompt_tokens: Count | None = None
-    completion_tokens: Count | None = None
+    prompt_tokens: TokenCount | None = None
+    completion_tokens: TokenCount | None = None
     prompt_tokens_details: _Cached | None = None
 
 
 class _Response(Part):
-    output_tokens: Count = 0
+    output_tokens: TokenCount = 0
     server_usage: _Usage | None = None
     chunk_times: list[Instant] | None = None
 
@@ -74,7 +75,7 @@ class _Response(Part):
 
 
 class _Info(Part):
-    input_tokens: Count
+    input_tokens: TokenCount
     response_metrics: _Response | None = None
 
 

@@ -29,6 +29,8 @@ Seconds = Annotated[float, Field(ge=0, le=LARGEST)]
 Instant = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 """A time on a clock of the tool's own [s]."""
 Count = Annotated[int, Field(ge=0, le=10**12)]
+TokenCount = Annotated[int, Field(ge=0, le=10**7)]
+"""Of one request; no model takes or gives more [tokens]."""
 Rate = Annotated[float, Field(gt=0, le=LARGEST)]
 """[requests/s]"""
 Users = Annotated[int, Field(ge=1, le=10**9)]

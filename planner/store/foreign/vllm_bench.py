@@ -19,13 +19,13 @@ from planner.schema.base import Name
 from planner.schema.profile import Engine
 from planner.store.files import sha256_of
 from planner.store.foreign.result import (
-    Count,
     ForeignPoint,
     ForeignRequest,
     ForeignResult,
     Instant,
     Part,
     Seconds,
+    TokenCount,
     Users,
     checked,
     failure_kind,
@@ -51,8 +51,8 @@ class _Result(Part):
     request_rate: Annotated[float, Field(gt=0, allow_inf_nan=True, strict=False)]
     """Infinite in a closed loop, and then written as a text [requests/s]."""
     max_concurrency: Users | None = None
-    input_lens: list[Count]
-    output_lens: list[Count]
+    input_lens: list[TokenCount]
+    output_lens: list[TokenCount]
     ttfts: list[Seconds]
     itls: list[list[Seconds]]
     start_times: list[Instant]

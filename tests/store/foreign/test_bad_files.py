@@ -226,6 +226,17 @@ def test_aiperf_without_streaming_or_requests_tells_the_option(aiperf: Path) -> 
     assert told.endswith("run aiperf with --export-level records, which writes profile_export.jsonl")
 
 
+def test_aiperf_tells_whose_tokenizer_counted_and_that_it_was_cut_off(aiperf: Path) -> None:
+    assert read_foreign(aiperf).notes == ()
+    change_line(aiperf, 2, lambda line: drop(line, "metrics", "usage_completion_tokens"))
+    path = aiperf / "profile_export_aiperf.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"was_cancelled": True}))
+    assert read_foreign(aiperf).notes == (
+        "aiperf: the run was cut off",
+        "aiperf: its own tokenizer counted the tokens of 1 answers; --use-server-token-count does not",
+    )
+
+
 def test_aiperf_without_its_summary_does_not_tell_the_load(aiperf: Path) -> None:
     path = aiperf / "profile_export_aiperf.json"
     summary = json.loads(path.read_text())
@@ -238,6 +249,22 @@ def test_aiperf_without_its_summary_does_not_tell_the_load(aiperf: Path) -> None
         assert told in told_of(aiperf)[0]
     path.unlink()
     assert "profile_export_aiperf.json, which does, is not beside it" in told_of(aiperf)[0]
+
+
+def test_aiperf_phases_are_load_points(aiperf: Path) -> None:
+    for number in range(1, 11):
+        change_line(aiperf, number, lambda line: put(line, "metadata", "phase_name", value="later"))
+    path = aiperf / "profile_export_aiperf.json"
+    later = {"name": "later", "type": "gamma", "rate": 2.0}
+    first = {"name": "profiling", "type": "concurrency", "concurrency": 1}
+    summary = json.loads(path.read_text())
+    path.write_text(json.dumps(summary | {"input_config": {"phases": [first, later]}}))
+    loads = [(point.concurrency, point.requests_per_s, len(point.records)) for point in read_foreign(aiperf).points]
+    assert loads == [(1, None, 14), (None, 2.0, 10)]
+    path.write_text(json.dumps(summary | {"input_config": {"phases": [first, later, later | {"name": "never"}]}}))
+    assert told_of(aiperf) == [
+        "profile_export_aiperf.json:0: input_config.phases[2]: has no requests in profile_export.jsonl"
+    ]
 
 
 # ---- inference-perf
