@@ -17,7 +17,7 @@ def compare(
 ) -> None:
     """Compare two load tests, load by load, with intervals and a verdict for each figure.
 
-    Also reads results of vllm bench serve --save-detailed.
+    Also reads results of vllm bench serve, guidellm, aiperf and inference-perf.
 
     Example: planner compare bench-before bench-after
     """

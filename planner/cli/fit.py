@@ -13,7 +13,8 @@ def fit(
         list[Path],
         typer.Argument(
             metavar="RUN...",
-            help="Run directories of planner bench, or results of vllm bench serve --save-detailed.",
+            help="Run directories of planner bench or import, or results of vllm bench serve, guidellm, aiperf, "
+            "inference-perf.",
             show_default=False,
         ),
     ],
@@ -47,7 +48,7 @@ def fit(
     from planner.workflows.server_options import parse_accelerator, parse_limits
 
     for run in runs:
-        for file in (run, run / "run.json", *run.glob("requests-*.jsonl")):
+        for file in (run, *run.glob("*.json*")):
             refuse_to_overwrite(file, out)
     options = FitOptions(
         name=name,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli import bench, compare, demo, emulate, fit, plan, report, schema, simulate
+from planner.cli import bench, compare, demo, emulate, fit, import_results, plan, report, schema, simulate
 from planner.cli.options import INTERRUPTED
 from planner.cli.progress import tell
 from planner.errors import EnvironmentLackingError, PlannerError
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("bench")(bench.bench)
+app.command("import")(import_results.import_results)
 app.command("fit")(fit.fit)
 app.command("compare")(compare.compare)
 app.command("simulate")(simulate.simulate)

@@ -75,7 +75,7 @@ class Tally:
         if entry.outcome == OK:
             self.ok += 1
             first_s = entry.due_s if entry.first_token_s is None else entry.first_token_s
-            tokens = entry.output_tokens or len(entry.gaps_s) + 1
+            tokens = entry.output_tokens or len(entry.gaps_s or []) + 1
             self._recent.append(_Answered(entry.sent_s or entry.due_s, first_s - entry.due_s, tokens))
         elif entry.outcome == CANCELLED:
             self.cancelled += 1

@@ -59,7 +59,7 @@ def _told(client: ClientHealth) -> str:
 
 
 def _of_answers(point: LoadPoint, outcome: Outcome, sent: Columns) -> Iterator[str]:
-    is_ok = sent.chunks > 0
+    is_ok = sent.chunks != 0
     if not is_ok.any():
         return
     is_counted = is_ok & (sent.output_tokens != UNKNOWN)
@@ -88,7 +88,7 @@ def _of_answers(point: LoadPoint, outcome: Outcome, sent: Columns) -> Iterator[s
 
 def _of_length(what: str, asked: Ints, got: Ints) -> Iterator[str]:
     """Where prompts or answers were not as long as asked."""
-    is_known = got != UNKNOWN
+    is_known = (got != UNKNOWN) & (asked != UNKNOWN)
     known = int(np.count_nonzero(is_known))
     asked_tokens, tokens = int(asked[is_known].sum()), int(got[is_known].sum())
     if known and abs(tokens - asked_tokens) > _NEAR_FRACTION * asked_tokens + known:

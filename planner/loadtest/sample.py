@@ -44,7 +44,7 @@ class Columns:
         asked_output_tokens: answer length asked for [tokens].
         output_tokens: as the server counted them, or UNKNOWN [tokens].
         cached_input_tokens: of input_tokens, those out of the server's prefix cache, or UNKNOWN [tokens].
-        chunks: chunks with content; 0 where the answer did not come whole.
+        chunks: chunks with content; 0 where the answer did not come whole, UNKNOWN where they were not kept.
         outcome: place of its outcome among the kinds of the sample; 0 is ok.
     """
 
@@ -113,8 +113,8 @@ class Sample:
             return
         kind, chunks = record.outcome, 0
         if kind == OK:
-            chunks = len(record.gaps_s) + 1
-            self._pending_s.fromlist(record.gaps_s)
+            chunks = UNKNOWN if record.gaps_s is None else len(record.gaps_s) + 1
+            self._pending_s.fromlist(record.gaps_s or [])
             if len(self._pending_s) > _PENDING_GAPS:
                 self._convert()
         elif record.message:
@@ -180,7 +180,7 @@ class Sample:
         times, counts = np.asarray(self._times).reshape(-1, _TIMES), self._table()
         chunks = counts[:, 6]
         lasted_s = sums_by_request(self.gaps_us, self.gaps_per_request) / US_PER_S
-        last_s = np.where(chunks > 0, times[:, 2] + lasted_s, nan)
+        last_s = np.where(chunks > 0, times[:, 2] + lasted_s, np.where(chunks == UNKNOWN, times[:, 3], nan))
         order = np.argsort(counts[:, 0], kind="stable")
         due_s, sent_s, first_s, finished_s = (times[order, column] for column in range(_TIMES))
         return Columns(

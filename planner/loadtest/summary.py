@@ -110,7 +110,7 @@ def load_point(offered: Offered, outcome: Outcome, slo: Slo, notes: Sequence[str
         arrivals=_arrivals(offered, sent.sent_s),
         requests=counts,
         errors=errors,
-        input_tokens_per_s=per_s(float(known(sent.input_tokens, sent.asked_input_tokens)[is_ok].sum())),
+        input_tokens_per_s=per_s(float(known(sent.input_tokens, sent.asked_input_tokens)[is_ok].clip(0).sum())),
         output_tokens_per_s=per_s(float(times.output_tokens.sum())),
         busy_output_tokens_per_s=_busy(offered, sent, is_ok, times.output_tokens),
         ttft_s=ttft,

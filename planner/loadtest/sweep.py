@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import inf, sqrt
 
-from planner.schema.benchmark import LoadPoint, RateWithinSlo, Saturation, SweepResult
+from planner.schema.benchmark import LoadPoint
 from planner.schema.scenario import Slo
+from planner.schema.sweep import RateWithinSlo, Saturation, SweepResult
 
 MOST_USERS = 1024
 """Of a sweep that finds its loads itself; vLLM runs 256 requests at a time unless it is told otherwise."""

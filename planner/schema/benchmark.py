@@ -8,6 +8,7 @@ from pydantic import Field
 from planner.schema.base import FileModel, Fraction, Name, NonNegative, Positive, RuledFileModel
 from planner.schema.profile import Accelerator, Engine, Model, Tokens
 from planner.schema.scenario import Slo
+from planner.schema.sweep import SweepResult
 from planner.schema.workload import WorkloadSpec
 
 Count = Annotated[int, Field(ge=0)]
@@ -244,38 +245,20 @@ class RunPoint(FileModel):
     no prefix cache knows them."""
 
 
-class Saturation(FileModel):
-    """The most that a server did, over all numbers of users that were tried."""
+class ImportedFile(FileModel):
+    """A result file of another load-test tool that load points were read from."""
 
-    users: Annotated[int, Field(ge=1)]
-    """Of the closed loop in which it did."""
-    output_tokens_per_s: NonNegative
-    """While all users waited [tokens/s]."""
-    requests_per_s: NonNegative
-    """The same in requests of this workload [requests/s]."""
-
-
-class RateWithinSlo(FileModel):
-    """Where the service level ends."""
-
-    met_requests_per_s: NonNegative | None
-    """The highest rate that met it, below all that did not [requests/s]; null where none did."""
-    missed_requests_per_s: NonNegative | None
-    """The lowest rate that did not [requests/s]; null where all did."""
-
-
-class SweepResult(FileModel):
-    """What a sweep found that chose its loads itself."""
-
-    saturation: Saturation | None
-    rate_within_slo: RateWithinSlo | None
-    """Null where there is no service level."""
-    is_complete: bool = True
-    """Whether it ended since all was found, and not since its time was over."""
-    time_budget_s: Positive | None = None
-    """That it was given [s]."""
-    spent_s: NonNegative | None = None
-    """That it took [s]."""
+    tool: Name
+    """As its users call it: vllm bench serve, guidellm, aiperf or inference-perf."""
+    version: str | None = None
+    """Of the tool; null where the file does not tell."""
+    file: str
+    """Its name, without the folder."""
+    sha256: str
+    points: Annotated[int, Field(ge=1)]
+    """How many load points of the run are from it: the first file's come first."""
+    not_told: list[str] = []
+    """What the tool does not keep, and which of our figures are null or counted otherwise for it, in plain words."""
 
 
 class CutPoint(FileModel):
@@ -307,15 +290,17 @@ class Run(FileModel):
     schema_: Literal["planner.run/1"] = Field(alias="schema")
     name: Name
     basis: Literal["measured", "emulated"]
-    """emulated: the server said that it only keeps the timing of a profile."""
+    """emulated: the server, or whoever imported the run, said that it only keeps the timing of a profile."""
     started_at: str
-    """ISO 8601, with zone."""
+    """ISO 8601, with zone; of an imported run as the tool wrote it, empty where it did not."""
     definitions: dict[str, str] = {}
     """What each metric of the load points means, with its unit."""
     status: Literal["running", "complete", "interrupted", "failed"]
     server: Server
-    client: Client
-    workload: Workload
+    client: Client | None
+    """Null in an imported run: the machine that measured is not told."""
+    workload: Workload | None
+    """Null in an imported run, whose load points tell the load of each."""
     slo: Slo = Slo()
     points: list[RunPoint] = []
     sweep: SweepResult | None = None
@@ -332,6 +317,8 @@ class Run(FileModel):
     """ISO 8601, with zone: when the run was gone on with."""
     requests_sent_in_all: Count | None = None
     """Requests for answers: of load points with their warm-ups, of points that were cut off, and for calibration."""
+    imported_from: list[ImportedFile] = []
+    """The result files of another tool that the run was made of; empty where planner measured it."""
 
 
 class RequestRecord(FileModel):
@@ -341,14 +328,17 @@ class RequestRecord(FileModel):
     is_warmup: bool = False
     """Sent to bring the server into its stride: part of its load, counted in no figure."""
     due_s: float
-    """When it was scheduled; in a closed loop, when it was sent. Negative in the warm-up."""
+    """When it was scheduled; in a closed loop, and where an imported file does not tell, when it was sent. Negative in
+    the warm-up."""
     sent_s: float | None
     """When it was sent; null where it never was."""
     first_token_s: float | None = None
     finished_s: float | None = None
     """When the answer ended, or failed."""
-    asked_input_tokens: Count
-    asked_output_tokens: Count
+    asked_input_tokens: Count | None
+    """Null where an imported file does not tell."""
+    asked_output_tokens: Count | None
+    """Likewise."""
     input_tokens: Count | None = None
     """As the server counted them (`usage`); null where it did not."""
     output_tokens: Count | None = None
@@ -364,8 +354,9 @@ class RequestRecord(FileModel):
     """ok, cancelled, or the kind of the failure."""
     message: str = ""
     """What the server or the connection said about a failure, shortened."""
-    gaps_s: list[NonNegative] = []
-    """Time between successive chunks with content [s]."""
+    gaps_s: list[NonNegative] | None = []
+    """Time between successive chunks with content [s]; null where an imported file does not keep them, and the last
+    token came at finished_s."""
 
 
 def definitions() -> dict[str, str]:

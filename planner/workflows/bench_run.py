@@ -23,11 +23,11 @@ from planner.schema.benchmark import (
     Run,
     RunPoint,
     Server,
-    SweepResult,
     Workload,
     definitions,
 )
 from planner.schema.profile import Accelerator, Model
+from planner.schema.sweep import SweepResult
 from planner.schema.workload import WorkloadSpec
 from planner.store.cuts import requests_file, schedule_file
 from planner.store.files import free_path, shown_path
@@ -117,6 +117,10 @@ class RunBook:
             UsageError: a point that is done, or was cut off, is not the one that is asked for in its place.
         """
         done, asked = tuple(self.run.points), self.run.workload
+        if asked is None:
+            raise UsageError(
+                f"--resume {shown_path(self.directory.path)}: was imported, so there is nothing to go on with"
+            )
         for number, (schedule, told) in enumerate(schedules):
             key = point_key(self.run.server.model.id, asked.endpoint, (asked.seed, number), schedule, made_of)
             before = done[number].key if number < len(done) else self.run.key_under_way

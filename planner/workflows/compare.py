@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, starmap
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from planner.workflows.doubts import doubts
 from planner.workflows.measurements import Measurement, read_measurements
 
 _SAME_RATE_FRACTION = 0.01
+_SAME_LENGTH_FRACTION = 0.01
 _WINDOWS, _LEAST_PER_WINDOW = 20, 5
 """Throughput is compared by windows of time; where they hold too few answers, it is not."""
 
@@ -51,7 +53,7 @@ class _Metric:
 
 
 def compare(first: Path, second: Path, seed: int = 0) -> Compared:
-    """Compares two run directories, or results of `vllm bench serve --save-detailed`, load by load.
+    """Compares two run directories, or results of other load-test tools, load by load.
 
     Args:
         first: a run; the one that was.
@@ -73,7 +75,7 @@ def compare(first: Path, second: Path, seed: int = 0) -> Compared:
     return Compared(
         names=(runs[0][0].run, runs[1][0].run),
         comparisons=tuple(comparisons),
-        warnings=(*_other_differences(*pairs[0]), *alone),
+        warnings=(*_other_differences(*pairs[0]), *chain.from_iterable(starmap(_other_lengths, pairs)), *alone),
         doubts=tuple(told for pair in pairs for measured in pair for told in _doubts(measured)),
     )
 
@@ -102,7 +104,8 @@ def _pairs(
     left = list(second)
     pairs, alone = [], []
     for measured in first:
-        other = next((each for each in left if _is_same_load(measured, each)), None)
+        alike = (each for each in left if _is_same_load(measured, each))
+        other = min(alike, key=lambda each: _unlikeness(measured, each), default=None)
         if other is None:
             alone.append(f"{measured.label}: only in {measured.run}")
         else:
@@ -133,11 +136,24 @@ def _other_differences(first: Measurement, second: Measurement) -> Iterator[str]
         ("arguments", " ".join(first.server.engine.args), " ".join(second.server.engine.args)),
         ("accelerator", _accelerator(first), _accelerator(second)),
         ("basis", first.basis, second.basis),
-        ("prompts asked", _asked(first, "asked_input_tokens"), _asked(second, "asked_input_tokens")),
-        ("answers asked", _asked(first, "asked_output_tokens"), _asked(second, "asked_output_tokens")),
     ):
         if before != after:
             yield f"{name}: {before or 'not told'} in {first.run}, {after or 'not told'} in {second.run}"
+
+
+def _other_lengths(first: Measurement, second: Measurement) -> Iterator[str]:
+    """The same of the lengths of a load's prompts and answers."""
+    for name, column in (("prompts", "input_tokens"), ("answers", "output_tokens")):
+        before, after = _asked(first, column), _asked(second, column)
+        if before and after and abs(before - after) > _SAME_LENGTH_FRACTION * max(before, after):
+            told = f"{before:.3g} tokens on average in {first.run}, {after:.3g} in {second.run}"
+            yield f"{first.label}: {name}: {told}"
+
+
+def _unlikeness(first: Measurement, second: Measurement) -> float:
+    """How far the lengths of two loads are from each other: a run may have one load with several lengths."""
+    pairs = [(_asked(first, column), _asked(second, column)) for column in ("input_tokens", "output_tokens")]
+    return sum(abs(math.log(before / after)) for before, after in pairs if before and after)
 
 
 def _engine(measured: Measurement) -> str:
@@ -150,9 +166,14 @@ def _accelerator(measured: Measurement) -> str:
     return "" if accelerator is None else f"{accelerator.count} × {accelerator.name}"
 
 
-def _asked(measured: Measurement, column: str) -> str:
-    counted = [getattr(entry, column) for entry in measured.records if not entry.is_warmup]
-    return f"{np.mean(counted):.3g} tokens on average" if counted else ""
+def _asked(measured: Measurement, column: str) -> float | None:
+    """Mean length that was asked for; where the file does not tell that, that was counted [tokens]."""
+    entries = [entry for entry in measured.records if not entry.is_warmup]
+    for name in (f"asked_{column}", column):
+        counted = [count for entry in entries if (count := getattr(entry, name)) is not None]
+        if counted:
+            return float(np.mean(counted))
+    return None
 
 
 def _doubts(measured: Measurement) -> Iterator[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.core.heldout import measured_figures, predicted_figures, relative_errors
 from planner.core.steptime import Observations, StepTimeFit, Timeline, fit_step_time, observe, token_times_s
@@ -58,7 +59,7 @@ def fit_profile(paths: Sequence[Path], options: FitOptions) -> FittedProfile:
     """Fits a profile to the load points of runs.
 
     Args:
-        paths: run directories of `planner bench`, or results of `vllm bench serve --save-detailed`.
+        paths: run directories of `planner bench` or `planner import`, or results of other load-test tools.
         options: what the user adds.
 
     Raises:
@@ -104,18 +105,23 @@ def timeline_of(records: Sequence[RequestRecord]) -> Timeline:
         for record in records
         if record.outcome == "ok" and record.sent_s is not None and record.first_token_s is not None
     ]
-    tokens = [record.output_tokens or len(record.gaps_s) + 1 for record in answered]
-    token_s = [
-        token_times_s((record.first_token_s or 0.0) + np.concatenate([[0.0], np.cumsum(record.gaps_s)]), count)
-        for record, count in zip(answered, tokens, strict=True)
-    ]
+    tokens = [record.output_tokens or len(record.gaps_s or []) + 1 for record in answered]
+    token_s = [token_times_s(_chunks_s(record), count) for record, count in zip(answered, tokens, strict=True)]
     return Timeline(
         sent_s=np.array([record.sent_s for record in answered], dtype=np.float64),
-        prompt_tokens=np.array([record.input_tokens or record.asked_input_tokens for record in answered]),
+        prompt_tokens=np.array([record.input_tokens or record.asked_input_tokens or 0 for record in answered]),
         output_tokens=np.array(tokens, dtype=np.int64),
         token_s=np.concatenate(token_s) if token_s else np.zeros(0),
         is_counted=np.array([not record.is_warmup for record in answered], dtype=np.bool_),
     )
+
+
+def _chunks_s(record: RequestRecord) -> NDArray[np.float64]:
+    """When an answer's chunks came [s]; the first and the last, where no others were kept."""
+    first_s = record.first_token_s or 0.0
+    if record.gaps_s is None:
+        return np.array([first_s, max(first_s, record.finished_s or first_s)])
+    return np.asarray(first_s + np.concatenate([[0.0], np.cumsum(record.gaps_s)]))
 
 
 def _one_server(measurements: Sequence[Measurement], options: FitOptions) -> Server:
@@ -273,7 +279,7 @@ def _provenance(measurements: Sequence[Measurement], assumed: Sequence[str]) -> 
     runs: dict[str, dict[str, object]] = {}
     for measurement in measurements:
         runs.setdefault(
-            measurement.run,
+            measurement.sha256,
             {
                 "run": measurement.run,
                 "file": shown_path(Path(measurement.path.name)),

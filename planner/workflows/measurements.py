@@ -13,8 +13,12 @@ from planner.schema.benchmark import LoadPoint, RequestRecord, Server
 from planner.schema.profile import Engine, Model
 from planner.schema.scenario import Slo
 from planner.store.files import sha256_of, shown_path
+from planner.store.foreign.read import read_foreign, result_in
+from planner.store.foreign.result import ForeignPoint, refusal
 from planner.store.runs import RUN_FILE, read_run
-from planner.store.vllm_bench import read_vllm_bench
+
+UNKNOWN_ENGINE = Engine(name="openai-compatible")
+"""Stands for one that nobody told."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Measurement:
 
 
 def read_measurements(paths: Sequence[Path]) -> list[Measurement]:
-    """Load points of run directories, and of results of `vllm bench serve`.
+    """Load points of run directories, and of results of other load-test tools.
 
     Raises:
         InputFileError: every mistake of the files.
@@ -59,7 +63,7 @@ def read_measurements(paths: Sequence[Path]) -> list[Measurement]:
     twice = []
     for path in paths:
         try:
-            found = _of_run(path) if path.is_dir() or path.name == RUN_FILE else [_of_vllm_bench(path)]
+            found = _of_run(path) if _is_run(path) else _of_foreign(path)
         except InputFileError as error:
             problems += error.problems
             continue
@@ -100,22 +104,39 @@ def _of_run(path: Path) -> list[Measurement]:
     ]
 
 
-def _of_vllm_bench(path: Path) -> Measurement:
-    result = read_vllm_bench(path)
-    records = result.records()
-    rate_per_s = result.rate_per_s
-    users = None if rate_per_s is not None else result.max_concurrency or len(records) or None
-    # It tells neither when requests were due nor how its client did.
-    outcome = Outcome(Sample.of(records), knows_due=False)
-    point = load_point(Offered(rate_per_s, users), outcome, Slo())
-    return Measurement(
-        run=shown_path(Path(path.stem)),
-        path=path,
-        sha256=sha256_of(path),
-        basis="measured",
-        started_at=result.date,
-        server=Server(url="", model=Model(id=result.model_id), engine=Engine(name="vllm")),
-        label=load_label(point.concurrency, point.offered_requests_per_s),
-        point=point,
-        records=records,
-    )
+def _is_run(path: Path) -> bool:
+    if path.is_dir():
+        return (path / RUN_FILE).exists() or result_in(path) is None
+    return path.name == RUN_FILE
+
+
+def _of_foreign(path: Path) -> list[Measurement]:
+    result = read_foreign(path)
+    if result.model is None:
+        raise refusal(result.path, "does not tell the model; planner import takes it with --model")
+    server = Server(url=result.url, model=Model(id=result.model), engine=result.engine or UNKNOWN_ENGINE)
+    points = [foreign_load_point(point) for point in result.points]
+    return [
+        Measurement(
+            run=shown_path(Path(path.absolute().name if path.is_dir() else path.stem)),
+            path=result.path,
+            sha256=result.sha256,
+            basis="emulated" if result.is_emulated else "measured",
+            started_at=result.started_at,
+            server=server,
+            label=load_label(point.concurrency, point.offered_requests_per_s),
+            point=point,
+            records=of_point.records,
+            notes=result.notes,
+        )
+        for point, of_point in zip(points, result.points, strict=True)
+    ]
+
+
+def foreign_load_point(point: ForeignPoint) -> LoadPoint:
+    """The figures of a load of another tool's, as planner defines them."""
+    outcome = Outcome(Sample.of(point.records), knows_due=point.knows_due)
+    found = load_point(Offered(point.requests_per_s, point.concurrency), outcome, Slo())
+    is_known = found.client is not None and found.client.lag_p99_s is not None
+    # How the client did is not told, but by its lag.
+    return found if is_known else found.model_copy(update={"client": None})

@@ -4,7 +4,7 @@ from pydantic import ValidationError
 
 from planner.errors import UsageError
 from planner.schema.benchmark import KnownLimits
-from planner.schema.profile import Accelerator
+from planner.schema.profile import Accelerator, Engine, Model
 
 _LIMITS_ALLOWED = f"NAME=TOKENS with commas between, whole numbers; names: {', '.join(KnownLimits.model_fields)}"
 
@@ -49,3 +49,36 @@ def parse_accelerator(text: str | None) -> Accelerator | None:
         return Accelerator(name=name.strip(), count=int(count)) if is_counted else Accelerator(name=text.strip())
     except ValidationError:
         raise UsageError(f"--accelerator: must be a name, or NAME:COUNT; given: {text}") from None
+
+
+def parse_engine(text: str | None) -> Engine | None:
+    """An engine from `NAME` or `NAME:VERSION`.
+
+    Raises:
+        UsageError: there is no name, or no version after the colon.
+
+    Example:
+        >>> parse_engine("vllm:0.32.0").version
+        '0.32.0'
+    """
+    if text is None:
+        return None
+    name, colon, version = text.partition(":")
+    try:
+        if not colon or version.strip():
+            return Engine(name=name.strip(), version=version.strip() or None)
+    except ValidationError:
+        pass
+    raise UsageError(f"--engine: must be a name, or NAME:VERSION; given: {text}")
+
+
+def parse_model(text: str | None) -> Model | None:
+    """A model from its name.
+
+    Raises:
+        UsageError: it is none that a file can hold.
+    """
+    try:
+        return None if text is None else Model(id=text)
+    except ValidationError:
+        raise UsageError(f"--model: must be a name on one line, of at most 120 characters; given: {text}") from None

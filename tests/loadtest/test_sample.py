@@ -10,7 +10,7 @@ from planner.loadtest.sample import LONGEST_GAP_US, OTHERS, UNKNOWN, Sample
 from planner.schema.benchmark import RequestRecord
 
 
-def record(index: int, gaps_s: list[float], **more: object) -> RequestRecord:
+def record(index: int, gaps_s: list[float] | None, **more: object) -> RequestRecord:
     return RequestRecord.model_validate(
         {"index": index, "due_s": index / 2, "sent_s": index / 2, "first_token_s": index + 1.0, "outcome": "ok"}
         | {"asked_input_tokens": 7, "asked_output_tokens": 8, "gaps_s": gaps_s, **more}
@@ -40,6 +40,15 @@ def test_columns_are_in_the_order_of_the_schedule() -> None:
     # Gaps stay in the order in which answers ended, and so do their counts.
     assert sample.gaps_us.tolist() == [1, 100_000, 250_000]
     assert sample.gaps_per_request.tolist() == [2, 0, 1, 0]
+
+
+def test_answers_whose_gaps_nobody_kept_end_when_they_ended() -> None:
+    sample = Sample.of([record(0, None, finished_s=4.0, output_tokens=9), record(1, [0.25], finished_s=9.0)])
+    columns = sample.columns()
+    assert columns.last_token_s.tolist() == [4.0, 2.25]
+    assert columns.chunks.tolist() == [UNKNOWN, 2]
+    assert sample.gaps_us.tolist() == [250_000]
+    assert sample.gaps_per_request.tolist() == [0, 1]
 
 
 def test_gaps_are_whole_microseconds_up_to_a_limit() -> None:

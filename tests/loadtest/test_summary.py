@@ -283,3 +283,14 @@ def test_figures_know_their_definitions() -> None:
     assert set(meanings) <= set(told)
     assert {"ttft_s", "itl_s", "tpot_s", "e2e_s", "lag_s", "goodput_requests_per_s"} <= set(units)
     assert all(text.rstrip(".").endswith("/s]") or "[s]" in text or "/s]" in text for text in units.values()), units
+
+
+def test_answers_whose_gaps_and_lengths_asked_nobody_kept_have_a_tpot_and_no_itl() -> None:
+    bare = {"asked_input_tokens": None, "asked_output_tokens": None, "gaps_s": None, "output_tokens": 5}
+    first = answered(0, 0.0, 0.5, []).model_copy(update=bare | {"finished_s": 0.9, "input_tokens": 70})
+    second = answered(1, 1.0, 1.25, []).model_copy(update=bare | {"finished_s": 2.05, "input_tokens": None})
+    point = figures(first, second, offered=CLOSED)
+    assert point.tpot_s.mean == pytest.approx(0.15)  # 0.4 s and 0.8 s for four further tokens each
+    assert point.e2e_s.mean == pytest.approx((0.9 + 1.05) / 2)
+    assert (point.itl_s.n, point.tokens_per_chunk, point.warnings) == (0, None, [])
+    assert point.input_tokens_per_s == pytest.approx(70 / 2.05)

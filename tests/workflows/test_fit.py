@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from planner.schema.benchmark import ClientHealth, LoadPoint, RequestCounts, Server, Statistics
+from planner.schema.benchmark import ClientHealth, LoadPoint, RequestCounts, RequestRecord, Server, Statistics
 from planner.schema.profile import Engine, Model
-from planner.workflows.fit import usable_points
+from planner.workflows.fit import timeline_of, usable_points
 from planner.workflows.measurements import Measurement
 
 
@@ -45,3 +45,22 @@ def test_points_that_must_not_be_trusted_are_left_out_and_told(changes: dict[str
     assert len(warnings) == 1
     assert warnings[0].startswith("4 requests/s: not used")
     assert why in warnings[0]
+
+
+def test_tokens_between_a_first_and_a_last_one_are_spread_evenly_where_no_others_were_kept() -> None:
+    entry = RequestRecord(
+        index=0,
+        due_s=0.0,
+        sent_s=0.0,
+        first_token_s=1.0,
+        finished_s=2.0,
+        asked_input_tokens=None,
+        asked_output_tokens=None,
+        input_tokens=7,
+        output_tokens=5,
+        outcome="ok",
+        gaps_s=None,
+    )
+    timeline = timeline_of([entry, entry.model_copy(update={"output_tokens": 1})])
+    assert timeline.token_s.tolist() == [1.0, 1.25, 1.5, 1.75, 2.0, 1.0]
+    assert timeline.prompt_tokens.tolist() == [7, 7]

@@ -1,0 +1,1 @@
+"""Result files of other load-test tools, one reader each, and what they have in common."""
