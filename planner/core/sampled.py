@@ -24,8 +24,10 @@ def mean_between(time_s: Array, value: Array, from_s: float, until_s: float) -> 
     inside = (time_s > from_s) & (time_s < until_s)
     times = np.concatenate(([from_s], time_s[inside], [until_s]))
     values = np.interp(times, time_s, value)
-    area = np.sum((values[1:] + values[:-1]) / 2 * np.diff(times))
-    return float(area / (until_s - from_s))
+    least = values.min()  # or a constant would have a mean beside it, by rounding
+    above = values - least
+    area = np.sum((above[1:] + above[:-1]) / 2 * np.diff(times))
+    return float(least + area / (until_s - from_s))
 
 
 def rise_between(time_s: Array, counted: Array, from_s: float, until_s: float) -> float:

@@ -131,7 +131,7 @@ class LoadPoint(FileModel):
     """Answers by other models than the one asked, by their names."""
     client: ClientHealth | None = None
     server: ServerFigures | None = None
-    """The same load as the server and its GPUs tell of it, its warm-up included; null where nobody saw any of it."""
+    """The same load as the server and its GPUs tell of it, its warm-up included."""
     is_steady: bool | None = None
     """Whether latencies showed no trend; null where there are too few requests to tell."""
     is_saturated: bool = False
