@@ -7,7 +7,7 @@ from planner.schema.benchmark import LoadPoint
 from planner.schema.telemetry import BucketedTime, CrossCheck, Level, ServerFigures
 
 _NONE = "–"
-_HEAD = ("load", "running", "max", "waiting", "max", "KV", "max", "preempted", "counts")
+_HEAD: tuple[str, ...] = ("load", "running", "max", "waiting", "max", "KV", "max", "preempted", "counts")
 _GPU_HEAD = ("W", "J/token", "GPU busy")
 _TIMES = (("TTFT", "ttft_s"), ("ITL", "itl_s"), ("queue", "queue_s"))
 
@@ -23,12 +23,11 @@ def server_rows(points: Sequence[LoadPoint], labels: Sequence[str]) -> list[str]
         return []
     unseen = ServerFigures(from_s=0, until_s=0)
     seen = [point.server or unseen for point in points]
-    rows = [(label, *_engine_cells(server)) for label, server in zip(labels, seen, strict=True)]
-    head = _HEAD
+    rows = [_HEAD, *((label, *_engine_cells(server)) for label, server in zip(labels, seen, strict=True))]
     if any(server.gpus for server in seen):
-        head = (*_HEAD, *_GPU_HEAD)
-        rows = [(*row, *_gpu_cells(server)) for row, server in zip(rows, seen, strict=True)]
-    return ["", *aligned([head, *rows])]
+        of_gpus = [_GPU_HEAD, *(_gpu_cells(server) for server in seen)]
+        rows = [(*row, *more) for row, more in zip(rows, of_gpus, strict=True)]
+    return ["", *aligned(rows)]
 
 
 def server_facts(server: ServerFigures | None) -> list[tuple[str, str]]:
