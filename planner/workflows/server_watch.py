@@ -166,3 +166,13 @@ class ServerWatch:
             if self._is_several:  # one page says nothing of the others
                 looks = Looks([one for one in looks.seen if one.server is None], looks.missed)
             self.figures = server_figures(window, looks, gpus, counts)
+            self._look_for_idle_gpus(self.figures)
+
+    def _look_for_idle_gpus(self, figures: ServerFigures) -> None:
+        """Those of which the server uses none: what they draw would be taken for its own."""
+        busy = {gpu.index: gpu.utilization_fraction for gpu in figures.gpus if gpu.utilization_fraction is not None}
+        idle = [str(index) for index, level in busy.items() if not level.max]
+        if idle and len(idle) < len(busy):
+            self.warnings.append(
+                f"nothing ran on GPU {', '.join(idle)}, whose power is counted too: --gpus names those of the server"
+            )

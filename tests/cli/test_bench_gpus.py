@@ -114,6 +114,12 @@ def test_gpus_that_are_asked_for_must_be_there(
     assert not server.log
 
 
+def test_a_gpu_on_which_nothing_runs_is_told(library: Path, server: KnownServer, tmp_path: Path) -> None:
+    done = bench(tmp_path, server.url, fake_nvml.environment(library, "work"))
+    assert figures(done)["gpus"][1]["utilization_fraction"] == {"mean": 0.0, "max": 0.0}
+    assert "nothing ran on GPU 1, whose power is counted too" in done.stderr
+
+
 def test_no_driver_is_no_mistake(library: Path, server: KnownServer, tmp_path: Path) -> None:
     assert figures(bench(tmp_path, server.url, fake_nvml.environment(library, "driver")))["gpus"] == []
 

@@ -66,9 +66,8 @@ int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *millij
 }
 
 int nvmlDeviceGetUtilizationRates(void *device, unsigned int rates[2]) {
-    (void)device;
     if (lacks("utilization")) return NOT_SUPPORTED;
-    rates[0] = 75;
+    rates[0] = *(int *)device == 1 && lacks("work") ? 0 : 75;
     rates[1] = 40;
     return SUCCESS;
 }
