@@ -96,6 +96,22 @@ def bench(
         typer.Option("--limits", help="What you know of the server: max_num_seqs=256,max_num_batched_tokens=8192."),
     ] = None,
     accelerator: Annotated[Text, typer.Option("--accelerator", help="Its hardware: NAME or NAME:COUNT.")] = None,
+    gpus: Annotated[
+        Text,
+        typer.Option(
+            "--gpus",
+            metavar="0,1",
+            help="GPUs of this machine to look at meanwhile, as nvidia-smi numbers them, or none "
+            "[default: with a server on this machine, those of CUDA_VISIBLE_DEVICES, or all].",
+        ),
+    ] = None,
+    shared_server: Annotated[
+        bool,
+        typer.Option(
+            "--shared-server",
+            help="Others use the server meanwhile: where it counts more than its answers tell, only warn.",
+        ),
+    ] = False,
     processes: Annotated[
         int, typer.Option("--processes", help="Share the schedule among so many processes of the load generator.")
     ] = 1,
@@ -132,8 +148,8 @@ def bench(
     """Load-test a server that speaks the OpenAI API.
 
     Writes a run directory. In open loop, latencies count from when a request was due. Exits 4 where the client was
-    saturated, too many requests failed, the server was restarted or another model answered; what was measured is
-    printed and kept all the same.
+    saturated, too many requests failed, the server was restarted or counts other requests and tokens than its answers
+    tell, or another model answered; what was measured is printed and kept all the same.
 
     Example: planner bench --url http://127.0.0.1:8000 --rate 5 --requests 500
     """
@@ -175,6 +191,8 @@ def bench(
         slo=slo,
         limits=limits,
         accelerator=accelerator,
+        gpus=gpus,
+        shared_server=shared_server,
         processes=processes,
         timeout_s=timeout_s,
         ttft_timeout_s=ttft_timeout_s,

@@ -61,8 +61,9 @@ def import_results(
         is_emulated=emulated,
     )
     imported = import_files(results, out, options)
-    points = imported.points
-    typer.echo(bench_json(points, imported.directory, is_sweep=True) if json else load_table(points), nl=False)
+    typer.echo(
+        bench_json(imported.run, imported.directory, is_sweep=True) if json else load_table(imported.points), nl=False
+    )
     for told in imported.not_told:
         tell(f"not told by {told}")
     for warning in imported.warnings:

@@ -123,7 +123,7 @@ class Driver:
         gc.collect()
         gc.freeze()  # what is there already need not be looked through while latencies are measured
         start_s = await self._when() if self._when is not None else starts_s(self._schedule)
-        self._tally.start_s = self._recorder.start_s = start_s
+        self._tally.start_s = self._recorder.start_s = self._outcome.start_s = start_s
         helpers = [asyncio.create_task(self._show()), asyncio.create_task(self._do_chores())]
         helpers[1].add_done_callback(self._ended)
         try:

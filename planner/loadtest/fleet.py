@@ -1,13 +1,9 @@
 """Several processes that send one schedule together, where one core does not read fast enough."""
 
 import asyncio
-import multiprocessing
-import signal
 import statistics
 from array import array
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -15,13 +11,13 @@ from pathlib import Path
 from planner.errors import EnvironmentLackingError
 from planner.loadtest.driver import starts_s
 from planner.loadtest.load import LoadSpec
+from planner.loadtest.processes import start
 from planner.loadtest.progress import Progress
 from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Schedule
-from planner.loadtest.worker import ELSEWHERE, GIVE_UP, INTERRUPT, READY, SIGNALS, Crash, Order, work
+from planner.loadtest.worker import ELSEWHERE, GIVE_UP, INTERRUPT, READY, Crash, Order, work
 
 MOST_PROCESSES = 64
-_SPAWN = multiprocessing.get_context("spawn")  # a copy of an event loop, as by fork, would be of no use
 
 
 class Fleet:
@@ -91,16 +87,11 @@ class Fleet:
         Raises:
             EnvironmentLackingError: the system has no room for it.
         """
-        mine, theirs = _SPAWN.Pipe()
-        self._pipes.append(mine)
-        process = _SPAWN.Process(target=work, args=(order, theirs), name=f"load-{number}")
         try:
-            with _held_back(SIGNALS):
-                process.start()
+            process, pipe = start(work, order, f"load-{number}")
         except OSError as error:
             raise EnvironmentLackingError(f"--processes: no more can be started: {error.strerror}") from error
-        finally:
-            theirs.close()
+        self._pipes.append(pipe)
         return process
 
     def _listen(self, number: int) -> None:
@@ -147,20 +138,6 @@ class Fleet:
                 continue
 
 
-@contextmanager
-def _held_back(signals: Collection[signal.Signals]) -> Iterator[None]:
-    """Keeps signals back meanwhile; who is started inherits that, and lets none through before it says how."""
-    if not hasattr(signal, "pthread_sigmask"):  # on Windows, which has no such groups of processes
-        yield
-        return
-    resource_tracker.ensure_running()  # it lets signals through again where it has to start first
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def together(parts: Sequence[Progress]) -> Progress:
     """Where processes stand together; their median latency is the median of theirs.
 
@@ -191,6 +168,7 @@ def merged(parts: Sequence[Outcome]) -> Outcome:
         parts: at least one.
     """
     whole = Outcome(
+        start_s=next((part.start_s for part in parts if part.start_s is not None), None),
         loop_lags_s=array("d", [lag for part in parts for lag in part.loop_lags_s]),
         cpu_fraction=max((part.cpu_fraction or 0.0 for part in parts), default=None),
         is_interrupted=any(part.is_interrupted for part in parts),

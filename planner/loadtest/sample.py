@@ -209,6 +209,8 @@ class Outcome:
         knows_due: whether the requests of an open loop tell when they were due, and not only when they were sent.
         is_interrupted: somebody stopped it.
         given_up: why, where too many requests failed; empty where it was not.
+        start_s: the first scheduled send of a request that counts, on time.perf_counter [s]; None where nothing was
+            sent, or somebody else measured.
     """
 
     sample: Sample = field(default_factory=Sample)
@@ -217,3 +219,4 @@ class Outcome:
     knows_due: bool = True
     is_interrupted: bool = False
     given_up: str = ""
+    start_s: float | None = None

@@ -1,7 +1,6 @@
 """One of several processes that send a load point together; `fleet.py` is the other end."""
 
 import asyncio
-import signal
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from planner.engines.loop import client_loop
 from planner.errors import PlannerError
 from planner.loadtest.driver import Driver
 from planner.loadtest.load import CountedLoad, LoadSpec
+from planner.loadtest.processes import ignore_signals
 from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Schedule
 from planner.store.runs import RequestsFile
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 READY, INTERRUPT, GIVE_UP = "ready", "interrupt", "give up"
 ELSEWHERE = "another process of the load generator did so"
 """Why a process gave up that was told to."""
@@ -53,10 +52,7 @@ def work(order: Order, pipe: Connection) -> None:
     processes; sends Progress from time to time, and in the end the Outcome, or what went wrong. Gets INTERRUPT or
     GIVE_UP.
     """
-    # Ctrl-C goes to all processes of a terminal; which of them stops what, the first decides. Until here it was held
-    # back, by whoever started this process.
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    ignore_signals()
     try:
         with asyncio.Runner(loop_factory=client_loop()) as runner:
             outcome = runner.run(_drive(order, pipe))

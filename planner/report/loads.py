@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from planner.report.columns import INTERVAL, aligned
+from planner.report.server_side import server_facts, server_rows
 from planner.schema.benchmark import ArrivalFigures, LoadPoint, Statistics, definitions
 
 NOT_ESTIMABLE = "not estimable"
@@ -15,6 +16,7 @@ _LEGEND = (
     ("out tok/s", "output_tokens_per_s"),
     ("goodput", "goodput_requests_per_s"),
     ("sent", "arrivals"),
+    ("server", "server"),
 )
 _COUNTS = ("load", "ok", "failed", "requests/s", "in tok/s", "out tok/s", "goodput")
 _LOADS = (*_COUNTS, "TTFT p50", "p95", "TPOT p50", "p95", "E2E p95")
@@ -35,7 +37,8 @@ def load_table(points: Sequence[LoadPoint]) -> str:
 
 def _side_by_side(points: Sequence[LoadPoint]) -> list[str]:
     loads = aligned([_LOADS, *(_load_row(point) for point in points)])
-    return [*loads, "", *aligned([_DOUBTS, *(_doubt_row(point) for point in points)])]
+    doubts = aligned([_DOUBTS, *(_doubt_row(point) for point in points)])
+    return [*loads, "", *doubts, *server_rows(points, [_label(point) for point in points])]
 
 
 def _load_row(point: LoadPoint) -> tuple[str, ...]:
@@ -87,7 +90,7 @@ def _in_full(point: LoadPoint) -> list[str]:
     if point.goodput_requests_per_s is not None:
         share = "" if point.goodput_fraction is None else f", {point.goodput_fraction:.1%} of those sent"
         facts.append(("goodput", f"{point.goodput_requests_per_s:.4g} requests/s{share}"))
-    facts += [*_token_facts(point), *_client_facts(point)]
+    facts += [*_token_facts(point), *_client_facts(point), *server_facts(point.server)]
     width = max(len(name) for name, _ in facts)
     header = ("ms", "n", "mean", *(cell for name in ("p50", "p90", "p95", "p99") for cell in (name, INTERVAL)))
     rows = [
@@ -146,6 +149,8 @@ def _is_shown(field: str, points: Sequence[LoadPoint]) -> bool:
         return any(point.lag_s.p50 is not None for point in points)
     if field == "arrivals":
         return any(point.arrivals is not None and point.arrivals.requests_per_s is not None for point in points)
+    if field == "server":
+        return any(point.server is not None for point in points)
     return field != "goodput_requests_per_s" or any(point.goodput_requests_per_s is not None for point in points)
 
 

@@ -9,6 +9,7 @@ from planner.schema.base import FileModel, Fraction, Name, NonNegative, Positive
 from planner.schema.profile import Accelerator, Engine, Model, Tokens
 from planner.schema.scenario import Slo
 from planner.schema.sweep import SweepResult
+from planner.schema.telemetry import ServerFigures
 from planner.schema.workload import WorkloadSpec
 
 Count = Annotated[int, Field(ge=0)]
@@ -134,6 +135,8 @@ class LoadPoint(FileModel):
     other_models: dict[str, Count] = {}
     """Answers by other models than the one asked, by their names."""
     client: ClientHealth | None = None
+    server: ServerFigures | None = None
+    """The same load as the server and its GPUs tell of it, its warm-up included."""
     is_steady: bool | None = None
     """Whether latencies showed no trend; null where there are too few requests to tell."""
     is_saturated: bool = False
@@ -234,6 +237,8 @@ class RunPoint(FileModel):
     requests_file: Name
     """JSON lines, one per request; relative to the run directory."""
     metrics: LoadPoint
+    server_file: Name | None = None
+    """JSON lines of what was seen of the server and its GPUs meanwhile; null where there is none."""
     key: str | None = None
     """Hash of what was asked of whom: the same key is the same point. Null in runs from before keys were kept."""
     requests_sent: Count | None = None
@@ -309,6 +314,9 @@ class Run(FileModel):
     command: dict[str, Any] | None = None
     """The options as given, to go on with the run; of secrets only the names of the variables that hold them."""
     calibration: PromptCalibration | None = None
+    idle_power_w: NonNegative | None = None
+    """Mean of the GPUs that were looked at, together, before the first load point, with the model in their memory [W];
+    null where none was."""
     key_under_way: str | None = None
     """Of the load point that is being measured, or was when the run was cut off; null between points."""
     cut_points: list[CutPoint] = []

@@ -35,6 +35,11 @@ def schedule_file(number: int) -> str:
     return f"schedule-{number:03}.csv"
 
 
+def server_file(number: int) -> str:
+    """The file for what was seen of the server during a load point, from 0."""
+    return f"server-{number:03}.jsonl"
+
+
 def claim(descriptor: int) -> bool:
     """Marks an open file as ours until it is closed or we end, however that be; False where it is another's."""
     if fcntl is None:
@@ -78,6 +83,7 @@ def set_aside(folder: Path, number: int) -> None:
         raise UsageError(f"--resume {shown_path(folder)}: is being measured by another process")
     with writing(folder):
         (folder / schedule_file(number)).unlink(missing_ok=True)  # it is drawn again, the same
+        (folder / server_file(number)).unlink(missing_ok=True)  # of answers that are in no figure
         for part in folder.glob(".run.json.*.part"):
             part.unlink(missing_ok=True)
         if answers.exists():

@@ -10,6 +10,7 @@ from typing import Any
 
 from planner.engines.discovery import Discovered, discover
 from planner.engines.exchange import Timeouts
+from planner.engines.gpus import Gpu
 from planner.engines.loop import client_loop
 from planner.engines.openai_http import OpenAIClient
 from planner.engines.target import Target, target_of
@@ -22,8 +23,10 @@ from planner.loadtest.progress import Progress
 from planner.loadtest.recipe import Recipe
 from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Schedule, load_label
+from planner.loadtest.server_figures import samples
 from planner.loadtest.summary import Offered, load_point, squared_cv_of
 from planner.loadtest.sweep import next_probe, result_of
+from planner.loadtest.telemetry import Telemetry, idle_power_w
 from planner.loadtest.texts import Calibration
 from planner.schema.benchmark import LoadPoint, RequestRecord, Run
 from planner.store.files import free_path
@@ -33,6 +36,7 @@ from planner.workflows.bench_options import BenchOptions, BenchPlan, read_option
 from planner.workflows.bench_points import Asked, Budget, Trace, is_closed, most_users_of, part_of, schedules
 from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
 from planner.workflows.doubts import doubts
+from planner.workflows.gpu_choice import gpus_to_watch
 from planner.workflows.interruption import Interruption, interruptible
 from planner.workflows.open_files import allow_open_files, refuse_too_many
 from planner.workflows.resume import EarlierRun, earlier_run
@@ -111,15 +115,17 @@ def bench(
     if workload is not None:
         plan = with_workload(plan, workload)
     content = _Content(trace, workload)
+    gpus = gpus_to_watch(options.gpus, None if plan.target is None else plan.target.root, environment)
     if plan.target is not None:
-        return _run(_measure(plan, plan.target, content, show, earlier=earlier))
+        return _run(_measure(plan, plan.target, content, show, gpus, earlier=earlier))
     from planner.engines.vllm import find_vllm, serve  # noqa: PLC0415 - only where a server is started
 
     find_vllm()  # before there is a folder for its log
     model = options.serve or ""
     directory = RunDirectory(options.out or default_directory(model)) if earlier is None else earlier.directory()
     with serve(model, options.vllm_args, free_path(directory.path / "vllm.log"), on_wait, _START_UP_LIMIT_S) as started:
-        return _run(_measure(plan, _served(started.url, environment), content, show, directory, started, earlier))
+        target = _served(started.url, environment)
+        return _run(_measure(plan, target, content, show, gpus, directory, started, earlier))
 
 
 @dataclass(frozen=True)
@@ -168,12 +174,16 @@ async def _measure(
     target: Target,
     content: "_Content",
     show: Show,
+    gpus: tuple[Gpu, ...],
     directory: RunDirectory | None = None,
     started: Started | None = None,
     earlier: EarlierRun | None = None,
 ) -> BenchResult:
     options = plan.options
-    async with OpenAIClient(target, plan.endpoint, _timeouts(options)) as client:
+    async with (
+        OpenAIClient(target, plan.endpoint, _timeouts(options)) as client,
+        Telemetry(target, gpus) as telemetry,
+    ):
         with interruptible() as interruption:
             found = await discover(client, options.model or (started.model if started is not None else None))
             content.refuse_unknown_models(found)
@@ -187,6 +197,8 @@ async def _measure(
                 book = RunBook(
                     directory, new_run(plan, found, server, directory.path.name, calibration, content.workload)
                 )
+            if gpus and not book.points:
+                book.note_idle_power(await idle_power_w(telemetry))
             notes = [calibration.warning] if calibration.warning else []
             # A prefix cache knows the prompts of the last run, and of a point that was cut off and is sent again.
             salt = time.time_ns()
@@ -197,7 +209,7 @@ async def _measure(
             for schedule, told in book.to_come(points, content.made_of):
                 seed = (options.seed, salt, len(book.points))
                 load = LoadSpec(target, plan.endpoint, client.timeouts, found.model, calibration, seed, recipe)
-                watch = ServerWatch(client)
+                watch = ServerWatch(client, telemetry, options.shared_server)
                 outcome = await _point(plan, schedule, load, book, interruption, show_left, watch)
                 # Of a rate that changes nobody knows the gaps' distribution in closed form.
                 is_kept = all(rate.is_constant for rate in plan.rates)
@@ -205,7 +217,7 @@ async def _measure(
                 offered = Offered(schedule.offered_requests_per_s, schedule.concurrency, squared_cv)
                 point = load_point(offered, outcome, plan.slo, [*notes, *told, *watch.warnings])
                 is_storm = bool(outcome.given_up)
-                point = point.model_copy(update={"doubts": watch.doubts})
+                point = point.model_copy(update={"doubts": watch.doubts, "server": watch.figures})
                 book.add(point, salt, is_cut=outcome.is_interrupted or is_storm)
                 if is_storm or interruption.is_asked:
                     break
@@ -271,7 +283,9 @@ async def _point(
     if schedule.saved is None:
         write_schedule(book.schedule_path, schedule.saved_up_to(outcome.sample.places))
     if not outcome.is_interrupted:
-        await watch.end()
+        await watch.end(outcome.start_s)
+        if outcome.start_s is not None:
+            book.keep_samples(samples(watch.looks, outcome.start_s))
     return outcome
 
 

@@ -32,6 +32,7 @@ from planner.workflows.arrival_options import (
     speed_misfits,
     stream_of,
 )
+from planner.workflows.gpu_choice import refuse_no_list
 from planner.workflows.server_options import parse_accelerator, parse_limits
 from planner.workflows.workload import not_above_0, parse_lengths, parse_slo
 
@@ -82,6 +83,8 @@ class BenchOptions:
     slo: str | None = None
     limits: str | None = None
     accelerator: str | None = None
+    gpus: str | None = None
+    shared_server: bool = False
     processes: int = 1
     timeout_s: float = 600.0
     ttft_timeout_s: float | None = None
@@ -164,6 +167,7 @@ def read_options(options: BenchOptions, environment: Mapping[str, str]) -> Bench
     arrival = _arrival(options)
     if options.out is not None:
         read(lambda: refuse_to_mix(options.out or Path()), None)
+    read(lambda: refuse_no_list(options.gpus), None)
     extent = _extent(options, arrival)
     duration_s = extent.duration_s
     rates: tuple[Rate, ...] = read(lambda: _rates(options, duration_s), ())

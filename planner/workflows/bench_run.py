@@ -28,10 +28,12 @@ from planner.schema.benchmark import (
 )
 from planner.schema.profile import Accelerator, Model
 from planner.schema.sweep import SweepResult
+from planner.schema.telemetry import ServerSample
 from planner.schema.workload import WorkloadSpec
-from planner.store.cuts import requests_file, schedule_file
+from planner.store.cuts import requests_file, schedule_file, server_file
 from planner.store.files import free_path, shown_path
 from planner.store.runs import RequestsFile, RunDirectory
+from planner.store.server_samples import write_samples
 from planner.workflows.bench_options import DEFAULT_INPUT, DEFAULT_OUTPUT, BenchPlan
 from planner.workflows.command import command_of
 from planner.workflows.point_key import point_key
@@ -93,6 +95,7 @@ class RunBook:
         self.run = run
         self.points = [point.metrics for point in run.points]
         self._file: RequestsFile | None = None
+        self._server_file: str | None = None
 
     @property
     def next_file(self) -> str:
@@ -139,10 +142,20 @@ class RunBook:
         self._file = self.directory.requests(self.next_file)
         return self._file
 
+    def keep_samples(self, samples: Iterable[ServerSample]) -> None:
+        """Writes what was seen of the server during the next point, where anything was."""
+        name = server_file(len(self.points))
+        self._server_file = name if write_samples(self.directory.path / name, samples) else None
+
+    def note_idle_power(self, power_w: float | None) -> None:
+        """Notes what the GPUs draw before the first load; it is written with the first point."""
+        self.run = self.run.model_copy(update={"idle_power_w": power_w})
+
     def add(self, point: LoadPoint, prompt_salt: int, is_cut: bool = False) -> None:
         """Adds the point whose requests are in `next_file`; is_cut where it is not what was asked for."""
         entry = RunPoint(
             requests_file=self.next_file,
+            server_file=self._server_file,
             metrics=point,
             key=self.run.key_under_way,
             requests_sent=self._file.sent if self._file is not None else None,
@@ -150,6 +163,7 @@ class RunBook:
             prompt_salt=prompt_salt,
         )
         self.points.append(point)
+        self._server_file = None
         self._update(points=[*self.run.points, entry], key_under_way=None)
 
     def found(self, result: SweepResult) -> None:

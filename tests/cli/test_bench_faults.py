@@ -189,10 +189,12 @@ def test_e9_tokens_of_somebody_else_are_told(tmp_path: Path, monkeypatch: pytest
         server.has_metrics = True
         thread = threading.Thread(target=lambda: [time.sleep(0.3), setattr(server, "extra_tokens", 500)])
         thread.start()
-        _, data, _ = bench(tmp_path, server, "--rate", "20", "--requests", "30")
+        done, data, _ = bench(tmp_path, server, "--rate", "20", "--requests", "30")
         thread.join()
-    assert any("650 tokens generated, its answers 150: somebody else" in told for told in data["warnings"])
-    assert data["doubts"] == []
+    (told,) = data["doubts"]
+    assert told.startswith("its /metrics count 650 output tokens, its answers 150: somebody else uses the server")
+    assert done.returncode == 4
+    assert told in done.stderr
 
 
 def test_e10_a_wall_clock_that_jumps_changes_no_latency(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

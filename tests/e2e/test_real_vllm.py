@@ -112,6 +112,33 @@ def test_every_load_was_answered_and_counted_by_the_server(folder: Path) -> None
         assert sum(entry.input_tokens or 0 for entry in records) == pytest.approx(asked, rel=0.1)
 
 
+def test_client_and_server_count_the_same(folder: Path) -> None:
+    """Requests, prompt tokens and output tokens, to the last one, whatever else was wrong with a load point."""
+    for name in runs(folder):
+        loaded = read_run(folder / name)
+        for point, records in zip(loaded.run.points, loaded.requests, strict=True):
+            assert any(entry.is_warmup for entry in records)
+            server = point.metrics.server
+            assert server is not None
+            counts = {
+                "requests": len(records),
+                "prompt_tokens": sum(entry.input_tokens or 0 for entry in records),
+                "output_tokens": sum(entry.output_tokens or 0 for entry in records),
+            }
+            equal = {key: {"server": count, "client": count, "client_most": count} for key, count in counts.items()}
+            assert server.model_dump(include=set(counts)) == equal
+            assert point.metrics.doubts == []
+            assert (server.pages, server.pages_missed) == (max(4, server.pages), 0)
+            assert server.running is not None
+            assert server.running.max <= (point.metrics.concurrency or 32)
+            assert server.kv_used_fraction is not None
+            assert 0 < server.kv_used_fraction.max < 1
+            assert server.ttft_s is not None
+            assert server.ttft_s.n == len(records)
+            assert server.queue_s is not None
+            assert server.preemptions == 0
+
+
 def test_fit_plan_and_report(folder: Path) -> None:
     fit = planner(folder, "fit", *runs(folder), "-o", "profile.json")
     assert fit.returncode == 0, fit.stderr

@@ -2,6 +2,7 @@
 
 from planner.report.loads import load_table
 from planner.schema.benchmark import ArrivalFigures, ClientHealth, LoadPoint, RequestCounts, Statistics
+from planner.schema.telemetry import BucketedTime, CrossCheck, GpuFigures, Level, ServerFigures
 
 KNOWN = Statistics(
     n=100, mean=0.2, p50=0.1, p90=0.3, p95=0.4, p99=1.5, ci95_p50=(0.09, 0.11), ci95_p90=(0.25, 0.36)
@@ -75,3 +76,69 @@ def test_nothing_is_a_dash() -> None:
     assert row(table, "TTFT").split() == ["TTFT", "0", *["–"] * 5]
     assert "lag" not in table.replace("lag_s", "")
     assert "sent " not in table.replace("102 sent", "").split("throughput")[0]
+
+
+def same(count: int) -> CrossCheck:
+    return CrossCheck(server=count, client=count, client_most=count)
+
+
+SERVER = ServerFigures(
+    from_s=-1.0,
+    until_s=9.0,
+    running=Level(mean=7.44, max=8),
+    waiting=Level(mean=0.25, max=3),
+    kv_used_fraction=Level(mean=0.123, max=0.5),
+    preemptions=2,
+    prefix_cache_hit_fraction=0.125,
+    requests=same(102),
+    prompt_tokens=same(20_400),
+    output_tokens=CrossCheck(server=4_000, client=3_900, client_most=3_950),
+    ttft_s=BucketedTime(n=102, mean=0.0456, p95=(0.04, 0.06)),
+    queue_s=BucketedTime(n=102, mean=8.0, p95=(7.68, None)),
+)
+GPUS = SERVER.model_copy(
+    update={
+        "gpus": [
+            GpuFigures(
+                index=1,
+                name="H",
+                energy_j=6000.0,
+                energy_by="counter",
+                utilization_fraction=Level(mean=0.75, max=1.0),
+                throttled_by=["power limit"],
+            )
+        ],
+        "power_w": 600.0,
+        "energy_j": 6000.0,
+        "energy_per_output_token_j": 1.5,
+    }
+)
+
+
+def test_the_server_s_side_of_one_point_is_told_in_a_few_lines() -> None:
+    table = load_table([a_point(server=GPUS)])
+    told = "7.4 running (max 8); 0.2 waiting (max 3); KV cache 12.3% (max 50.0%); 2 preempted; 12.5% of prefix cache"
+    assert told in row(table, "server")
+    counts = row(table, "counts")
+    assert "102 requests, 20,400 prompt tokens: by the server and by its answers" in counts
+    assert "4,000 output tokens by the server, 3,900 to 3,950 by its answers" in counts
+    assert "TTFT mean 45.6 ms, p95 in 40–60 ms; queue mean 8000 ms, p95 in 7680–∞ ms" in table
+    gpus = row(table, "GPUs")
+    assert "1 H; 600 W, 6,000 J by their energy counters; 1.5 J per output token; busy 75% of the time" in gpus
+    assert "clocks kept down by power limit" in gpus
+    assert not any(line.startswith("server") for line in load_table([a_point()]).splitlines())
+
+
+def test_of_several_points_the_server_has_a_line_each() -> None:
+    agreed = SERVER.model_copy(update={"output_tokens": same(4_000)})
+    lines = load_table([a_point(server=SERVER), a_point(server=agreed), a_point()]).splitlines()
+    head = next(place for place, line in enumerate(lines) if "running" in line)
+    assert lines[head].split() == ["load", "running", "max", "waiting", "max", "KV", "max", "preempted", "counts"]
+    assert lines[head + 1].split() == ["5/s", "7.4", "8", "0.2", "3", "12.3%", "50.0%", "2", "DIFFER"]
+    assert lines[head + 2].split()[-1] == "equal"
+    assert set(lines[head + 3].split()[1:]) == {"–"}
+    with_gpus = load_table([a_point(server=SERVER), a_point(server=GPUS)]).splitlines()
+    head = next(place for place, line in enumerate(with_gpus) if "running" in line)
+    assert with_gpus[head].split()[-4:] == ["W", "J/token", "GPU", "busy"]
+    assert with_gpus[head + 1].split()[-3:] == ["–", "–", "–"]
+    assert with_gpus[head + 2].split()[-3:] == ["600", "1.5", "75%"]

@@ -24,6 +24,7 @@ def test_every_cut_is_kept_with_the_requests_that_nobody_had_answered(tmp_path: 
         (tmp_path / "requests-002.jsonl").write_text(lines)
         (tmp_path / "requests-002.sent").write_bytes(sent)
         (tmp_path / "schedule-002.csv").write_text("half a")
+        (tmp_path / "server-002.jsonl").write_text("of answers that are in no figure")
         set_aside(tmp_path, 2)
         names.append({path.name for path in tmp_path.iterdir() if path.suffix != ".sent"})
     set_aside(tmp_path, 2)  # again, as when it was killed in between: there is nothing left to do

@@ -31,6 +31,7 @@ class KnownServer:
         has_metrics: whether there is a `/metrics`, which counts the chunks with output as tokens.
         started_s: when it was started or restarted, on the wall clock [s].
         extra_tokens: counted on top, as for somebody else.
+        silent: paths of questions that it never answers.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class KnownServer:
         self.has_metrics = False
         self.started_s = time.time()
         self.extra_tokens = 0
+        self.silent: set[str] = set()
         self._counted_from = 0
         self.connections = 0
         self.port = port
@@ -132,6 +134,9 @@ class KnownServer:
         is_early = not is_question and FAULTS[self._mode].is_early
         raw = b"{}" if is_early else await reader.readexactly(int(headers.get("content-length", "0")))
         if is_question:
+            if path in self.silent:
+                self.asked.append(path)
+                await asyncio.sleep(1000)
             writer.write(self._question(path, raw))
             return True
         body = json.loads(raw)
