@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from planner.core.quantiles import Ints
+from planner.core.steady import Drift
+from planner.loadtest.course import Course
 from planner.loadtest.sample import LONGEST_GAP_US, UNKNOWN, US_PER_S, Columns, Outcome
 from planner.schema.benchmark import ClientHealth, LoadPoint
 
@@ -15,22 +17,31 @@ CACHED_FRACTION = 0.05
 """Of the prompts out of a prefix cache: with more, the server looks faster than it is."""
 
 
-def remarks(point: LoadPoint, outcome: Outcome, sent: Columns) -> list[str]:
+def remarks(point: LoadPoint, outcome: Outcome, sent: Columns, went: Course) -> list[str]:
     """Warnings of a load point, the gravest first.
 
     Args:
         point: its figures.
         outcome: what was sent, and what came of it.
         sent: the same, by request.
+        went: how it went.
     """
-    return [*_of_state(point), *_of_failures(point, outcome), *_of_answers(point, outcome, sent)]
+    return [*_of_state(point, went), *_of_failures(point, outcome), *_of_answers(point, outcome, sent)]
 
 
-def _of_state(point: LoadPoint) -> Iterator[str]:
+def _of_state(point: LoadPoint, went: Course) -> Iterator[str]:
     if point.is_saturated:
         yield "the server is saturated: more was offered than it could do"
     elif point.is_steady is False:
-        yield "not steady: latencies show a trend; warm up longer, or measure longer"
+        parts = [f"{name} {_changed(seen)}" for name, seen in went.found.items()]
+        yield f"not steady: over the point, {' and '.join(parts)}; warm up longer, or measure longer"
+
+
+def _changed(seen: Drift) -> str:
+    """By how much, and how well that is known."""
+    verb, sign = ("rose", 1) if seen.change_fraction > 0 else ("fell", -1)
+    low, high = sorted(max(0.0, sign * end) for end in (seen.low, seen.high))
+    return f"{verb} by {sign * seen.change_fraction:.0%} ({low:.0%} to {high:.0%})"
 
 
 def _of_failures(point: LoadPoint, outcome: Outcome) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from array import array
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import nan
 from typing import Self
 
@@ -60,6 +60,14 @@ class Columns:
     cached_input_tokens: Ints
     chunks: Ints
     outcome: Ints
+
+    def at(self, places: Ints) -> "Columns":
+        """Some of the requests, in the order given.
+
+        Args:
+            places: in the order of the schedule, shape (k,).
+        """
+        return Columns(*(getattr(self, column.name)[places] for column in fields(self)))
 
 
 class Sample:
@@ -174,6 +182,12 @@ class Sample:
     def gaps_per_request(self) -> Ints:
         """How many of the gaps each request has, in their order."""
         return np.maximum(0, self._table()[:, 6] - 1)
+
+    def as_ended(self, values: Bools) -> Bools:
+        """A column in the order in which requests ended, which is that of the gaps, from one in that of the schedule."""
+        found = np.empty_like(values)
+        found[np.argsort(self._table()[:, 0], kind="stable")] = values
+        return found
 
     def columns(self) -> Columns:
         """All but the gaps, in the order of the schedule."""

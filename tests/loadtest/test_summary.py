@@ -8,7 +8,7 @@ import pytest
 
 from planner.loadtest.sample import Outcome, Sample
 from planner.loadtest.summary import Offered, load_point
-from planner.loadtest.trends import is_backlog_growing, is_steady
+from planner.loadtest.trends import is_backlog_growing
 from planner.schema.benchmark import LoadPoint, RequestRecord, definitions
 from planner.schema.scenario import Slo
 
