@@ -48,7 +48,18 @@ class Point:
         last_s = first_s + np.where(self.output_tokens > 1, self.tpot_s * (self.output_tokens - 1), 0.0)
         tokens, ones = self.output_tokens.astype(np.int64), np.ones(n, dtype=np.int64)
         return Columns(
-            self.due_s, self.due_s, first_s, last_s, last_s, ones, ones, tokens, tokens, ones, tokens, np.zeros_like(ones)
+            self.due_s,
+            self.due_s,
+            first_s,
+            last_s,
+            last_s,
+            ones,
+            ones,
+            tokens,
+            tokens,
+            ones,
+            tokens,
+            np.zeros_like(ones),
         )
 
 
@@ -109,7 +120,7 @@ def parts(whole: Point, n: int, most: int) -> Iterator[Point]:
 
 
 def closed(rng: np.random.Generator, users: int, n: int) -> Point:
-    """A closed loop from its start, where all users ask at once; step by step as the simulator has it, all in memory."""
+    """A closed loop from its start, where all users ask at once; by the simulator's steps, with room for all."""
     prompts, outputs = _lengths(rng, _PROMPT_P50, n), np.maximum(2, _lengths(rng, _OUTPUT_P50, n))
     due_s, first_s, last_s = np.zeros(n), np.zeros(n), np.zeros(n)
     asked, time_s = min(users, n), 0.0
@@ -123,8 +134,8 @@ def closed(rng: np.random.Generator, users: int, n: int) -> Point:
             if entry[1] == 0:
                 begun.append(entry[0])
         waiting = [entry for entry in waiting if entry[1]]
-        per_step = _STEP.base + _STEP.per_prefill_token * prefill
-        time_s += per_step + _STEP.per_sequence * running.size + _STEP.per_context_token * float(context.sum())
+        time_s += _STEP.base + _STEP.per_prefill_token * prefill
+        time_s += _STEP.per_sequence * running.size + _STEP.per_context_token * float(context.sum())
         left, context = left - 1, context + 1
         for place in running[left <= 0]:
             last_s[place] = time_s

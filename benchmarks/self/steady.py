@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 from drift_rules import RULES
 from numpy.typing import NDArray
+from scipy.special import ndtri
 from series import Point, closed, correlated, part, parts, served
 
 from planner.core.intervals import rate_error_fraction, share_interval
@@ -147,7 +148,9 @@ def others(points: int, long: dict[str, Point]) -> Iterator[str]:
         grown = 1 + 0.5 * np.linspace(0, 1, n)
         samples.append([(point.ttft_s * grown, 1.0) for point in correlated(np.random.default_rng(3), points, n, 0.0)])
     for name, rule in RULES.items():
-        yield _row(name, [_percent(_is_large(values) and rule(np.log(values)) for values, _ in made) for made in samples])
+        yield _row(
+            name, [_percent(_is_large(values) and rule(np.log(values)) for values, _ in made) for made in samples]
+        )
     yield _row(
         "ours",
         [_percent((seen := drift(*each)) is not None and seen.is_found for each in made) for made in samples],
@@ -219,8 +222,6 @@ def _truths(values: Array) -> dict[str, float]:
 
 def _lognormal() -> Array:
     """Of which the mean and quantiles are those of the series: its own quantiles, evenly spread."""
-    from scipy.special import ndtri
-
     return np.asarray(np.sqrt(np.log1p(0.25)) * ndtri((np.arange(2_000_000) + 0.5) / 2_000_000))
 
 

@@ -12,7 +12,8 @@ LEAST_REQUESTS = 50
 times in ten; of 50, one time in two."""
 LEAST_TIMES_OVER = 10
 """Times that the requests in flight were replaced: in less, slow ups and downs look like drift."""
-_TIMES_OVER_FOR_SHAPES = 100
+_LONG_TIMES_OVER = 100
+"""From here on, slow ups and downs are told from other shapes; below, what stands out must do so by more."""
 NEAR_FRACTION = 0.1
 """Changes by less make no difference to a plan."""
 _MSER_BATCH = 5
@@ -20,10 +21,11 @@ _MOST_CUT_FRACTION = 0.45
 """MSER looks up to half; a smallest error near there is that of a drift, or of a change in the middle."""
 MOST_BATCHES = 100
 """Of which an autoregression is made: enough for it, and few enough to span slow ups and downs."""
-_Z_DRIFT = 2.713
-"""Two-sided, 2 % for TTFT, TPOT and the pace of requests together (Bonferroni)."""
-_Z_CUT, _FIRST_FRACTION = 5.5, 0.5
+_Z_DRIFT, _Z_DRIFT_SHORT = 2.713, 3.290527
+"""Two-sided, 2 % for TTFT, TPOT and the pace of requests together (Bonferroni); 0.1 % for each where it is short."""
+_Z_CUT, _Z_CUT_SHORT = 5.5, 7.0
 """The cut is chosen among many, so that it must stand out by more than one that was given."""
+_FIRST_FRACTION = 0.5
 _Z_POWER = 1.281552
 _TOLD_FRACTION = 1.0
 """A point is called steady only where such a change would have been found nine times in ten."""
@@ -37,7 +39,8 @@ class Drift:
     Attributes:
         change_fraction: of its geometric mean: 0.5 is growth by half.
         low, high: ends of the 95 % interval of change_fraction.
-        is_found: the change is more than chance at the level of 0.67 %, and more than a tenth either way.
+        is_found: the change is more than a tenth either way, and more than chance at the level of 0.67 %; of 0.1 %
+            where the requests in flight were replaced less than a hundred times.
         is_telling: a doubling would have been found nine times in ten.
     """
 
@@ -48,20 +51,22 @@ class Drift:
     is_telling: bool
 
 
-def settled_from(values: Array, in_flight: float) -> int:
+def settled_from(values: Array, in_flight: float, is_closed: bool = False) -> int:
     """How many of the first values to leave out, since they do not belong to the rest: 0 of a steady series.
 
     MSER-5: of means of five, as many are cut as make the standard error of the mean of the rest smallest, at most half.
     They are left out only where it matters, and where it is a start and no drift:
 
     - the geometric means of what is cut and of the rest differ by more than a tenth, and by more than 5.5 standard
-      errors of the difference, which allow for the likeness of neighbours;
+      errors of the difference, which allow for the likeness of neighbours; by 7 in an open
+      loop where the requests in flight were replaced less than a hundred times, since busy times come and go in it;
     - the first quarter of what is cut differs by at least half as much, as a start does and a busy time need not;
-    - the step explains more of the variance than a straight line through all values does, and comes before 45 % of them.
+    - the step explains more of the variance than a straight line through all values, and comes before 45 % of them.
 
     Args:
         values: latencies in the order in which requests were due, shape (n,).
         in_flight: requests in flight at a time, on average [requests].
+        is_closed: whether as many are in flight at all times.
 
     Example:
         >>> rng = np.random.default_rng(1)
@@ -89,9 +94,10 @@ def settled_from(values: Array, in_flight: float) -> int:
         return 0
     found = long_run(means - means.mean(), 1)
     error = np.sqrt(found.variance * (size / cut + 1 / means.size))
+    least = _Z_CUT if is_closed or values.size >= _LONG_TIMES_OVER * in_flight else _Z_CUT_SHORT
     step = float(start.mean() - rest.mean())
     first = float(start[: max(1, cut // 4)].mean() - rest.mean())
-    is_apart = abs(step) > max(np.log1p(NEAR_FRACTION), student(found.freedom, _Z_CUT) * error)
+    is_apart = abs(step) > max(np.log1p(NEAR_FRACTION), student(found.freedom, least) * error)
     is_start = first * np.sign(step) >= _FIRST_FRACTION * abs(step)
     places = np.linspace(-0.5, 0.5, logs.size)
     explained_by_line = float(places @ logs) ** 2 / float(places @ places)
@@ -155,13 +161,14 @@ def line(logs: Array, times_over: float) -> Drift:
     spread = float(places @ places)
     change = float(places @ logs) / spread
     shapes = [np.ones(n), places, np.sign(places)]
-    if times_over >= _TIMES_OVER_FOR_SHAPES:
+    level = _Z_DRIFT if times_over >= _LONG_TIMES_OVER else _Z_DRIFT_SHORT
+    if times_over >= _LONG_TIMES_OVER:
         shapes += [places**2, places**3]
     shape = np.column_stack(shapes)
     residuals = logs - shape @ np.linalg.lstsq(shape, logs, rcond=None)[0]
     found = long_run(residuals, len(shapes))
     error = float(np.sqrt(found.variance / spread))
-    reach, limit = student(found.freedom) * error, student(found.freedom, _Z_DRIFT) * error
+    reach, limit = student(found.freedom) * error, student(found.freedom, level) * error
     return Drift(
         change_fraction=float(np.expm1(change)),
         low=float(np.expm1(change - reach)),

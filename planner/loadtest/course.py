@@ -36,20 +36,13 @@ class Course:
     drifts: Mapping[str, Drift]
 
     @property
-    def found(self) -> dict[str, Drift]:
-        """What drifted."""
-        return {name: seen for name, seen in self.drifts.items() if seen.is_found}
-
-    @property
     def is_steady(self) -> bool | None:
-        """None where nothing drifted, and no latency could have been seen to double."""
-        if self.found:
-            return False
-        return True if any(seen.is_telling for name, seen in self.drifts.items() if name != PACE) else None
+        """None where it cannot be told."""
+        return is_steady(self.drifts)
 
 
 def course(sent: Columns, is_ok: Bools, users: int | None) -> Course:
-    """Looks at TTFT and TPOT, each for itself, and at the pace of requests, which in a closed loop is the throughput.
+    """Looks at TTFT and TPOT, each for itself, since the length of answers is in neither, and at the pace of requests.
 
     Left out is what either latency shows to be a start that does not belong to the rest.
 
@@ -61,38 +54,58 @@ def course(sent: Columns, is_ok: Bools, users: int | None) -> Course:
     Source: planner.core.steady.
     """
     order = np.argsort(sent.due_s, kind="stable")
-    answered = order[is_ok[order]]
-    times = Times.of(sent.at(answered), np.ones(answered.size, dtype=np.bool_))
-    in_flight = _in_flight(times, users)
+    ranks = np.flatnonzero(is_ok[order])
+    times = Times.of(sent.at(order[ranks]), np.ones(ranks.size, dtype=np.bool_))
+    in_flight = requests_in_flight(times.due_s, times.e2e_s, users)
     if in_flight is None:
         return Course(order, 0, 0.0, None, {})
     has_tpot = ~np.isnan(times.tpot_s)
-    latencies = {"TTFT": (times.ttft_s, answered), "TPOT": (times.tpot_s[has_tpot], answered[has_tpot])}
-    ranks = np.empty(order.size, dtype=np.int64)
-    ranks[order] = np.arange(order.size)
-    cuts = ((settled_from(values, in_flight), places) for values, places in latencies.values())
-    left_out = max((int(ranks[places[cut]]) for cut, places in cuts if cut), default=0)
-    kept = order[left_out:]
-    found = {name: drift(values[ranks[places] >= left_out], in_flight) for name, (values, places) in latencies.items()}
-    found[PACE] = pace(sent.due_s[order], left_out if users is None else max(left_out, users), in_flight)
+    series = ((times.ttft_s, ranks), (times.tpot_s[has_tpot], ranks[has_tpot]))
+    cuts = ((settled_from(values, in_flight, users is not None), places) for values, places in series)
+    left_out = max((int(places[cut]) for cut, places in cuts if cut), default=0)
+    is_kept, due_s = ranks >= left_out, sent.due_s[order]
     return Course(
-        kept=kept,
+        kept=order[left_out:],
         left_out=left_out,
-        settling_s=float(sent.due_s[kept[0]] - sent.due_s[order[0]]),
+        settling_s=float(due_s[left_out] - due_s[0]),
         in_flight=in_flight,
-        drifts={name: seen for name, seen in found.items() if seen is not None},
+        drifts=drifts(
+            due_s[max(left_out, users or 0) :], times.ttft_s[is_kept], times.tpot_s[is_kept & has_tpot], in_flight
+        ),
     )
 
 
-def pace(due_s: Array, begin: int, in_flight: float) -> Drift | None:
-    """Drift of the time between requests; None where there are too few.
+def drifts(due_s: Array, ttft_s: Array, tpot_s: Array, in_flight: float) -> dict[str, Drift]:
+    """Drift of the latencies and of the pace, by name; without what is too short to tell.
+
+    Args:
+        due_s: when each request was due, ascending; without those that a closed loop begins with, all at once [s].
+        ttft_s: of those that were answered, in the same order [s].
+        tpot_s: likewise, of those that have one [s].
+        in_flight: requests that shared a server's state, on average [requests].
+    """
+    found = {"TTFT": drift(ttft_s, in_flight), "TPOT": drift(tpot_s, in_flight), PACE: pace(due_s, in_flight)}
+    return {name: seen for name, seen in found.items() if seen is not None}
+
+
+def is_steady(seen: Mapping[str, Drift]) -> bool | None:
+    """Whether nothing drifted; None where no latency could have been seen to double.
+
+    Args:
+        seen: as drifts finds it.
+    """
+    if any(each.is_found for each in seen.values()):
+        return False
+    return True if any(each.is_telling for name, each in seen.items() if name != PACE) else None
+
+
+def pace(due_s: Array, in_flight: float) -> Drift | None:
+    """Drift of the time between requests, which in a closed loop is that between answers; None of too few.
 
     Args:
         due_s: when each was due, ascending [s], shape (n,).
-        begin: the first that counts: after those that a closed loop begins with, all at once.
         in_flight: requests that shared a server's state, on average [requests].
     """
-    due_s = due_s[begin:]
     edges = batch_edges(due_s.size - 1, batch_size(due_s.size - 1, 2 * in_flight, MOST_BATCHES))
     if edges.size <= LEAST_BATCHES:
         return None
@@ -100,11 +113,17 @@ def pace(due_s: Array, begin: int, in_flight: float) -> Drift | None:
     return line(np.log(spans_s), due_s.size / in_flight) if spans_s.min() > 0 else None
 
 
-def _in_flight(times: Times, users: int | None) -> float | None:
-    """By Little's law."""
-    if times.due_s.size < LEAST_BATCHES:
+def requests_in_flight(due_s: Array, e2e_s: Array, users: int | None = None) -> float | None:
+    """How many requests shared a server's state, by Little's law; None where there are too few to tell.
+
+    Args:
+        due_s: when each answered request was due, ascending [s], shape (n,).
+        e2e_s: how long it took [s], shape (n,).
+        users: of a closed loop; None in an open one.
+    """
+    if due_s.size < LEAST_BATCHES:
         return None
-    span_s, lasted_s = float(times.due_s[-1] - times.due_s[0]), float(times.e2e_s.sum())
+    span_s, lasted_s = float(due_s[-1] - due_s[0]), float(e2e_s.sum())
     if span_s <= 0 or lasted_s <= 0:
         return None
     return lasted_s / span_s * (1.0 if users is None else _CLOSED_FRACTION)

@@ -1,6 +1,6 @@
 """What must be known of a load point before its figures are used."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -33,15 +33,28 @@ def _of_state(point: LoadPoint, went: Course) -> Iterator[str]:
     if point.is_saturated:
         yield "the server is saturated: more was offered than it could do"
     elif point.is_steady is False:
-        parts = [f"{name} {_changed(seen)}" for name, seen in went.found.items()]
-        yield f"not steady: over the point, {' and '.join(parts)}; warm up longer, or measure longer"
+        yield f"{unsteady(went.drifts)}; warm up longer, or measure longer"
+
+
+def unsteady(seen: Mapping[str, Drift]) -> str:
+    """What drifted, and by how much.
+
+    Args:
+        seen: as planner.loadtest.course finds it; one drift at least.
+
+    Example:
+        >>> unsteady({"TTFT": Drift(0.5, 0.312, 0.72, True, True), "TPOT": Drift(0.0, -0.1, 0.1, False, True)})
+        'not steady: from start to end TTFT rose by 50% (95% interval: 31% to 72%)'
+    """
+    return "not steady: from start to end " + ", ".join(
+        f"{name} {_changed(each)}" for name, each in seen.items() if each.is_found
+    )
 
 
 def _changed(seen: Drift) -> str:
-    """By how much, and how well that is known."""
     verb, sign = ("rose", 1) if seen.change_fraction > 0 else ("fell", -1)
     low, high = sorted(max(0.0, sign * end) for end in (seen.low, seen.high))
-    return f"{verb} by {sign * seen.change_fraction:.0%} ({low:.0%} to {high:.0%})"
+    return f"{verb} by {sign * seen.change_fraction:.0%} (95% interval: {low:.0%} to {high:.0%})"
 
 
 def _of_failures(point: LoadPoint, outcome: Outcome) -> Iterator[str]:

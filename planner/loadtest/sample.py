@@ -67,6 +67,8 @@ class Columns:
         Args:
             places: in the order of the schedule, shape (k,).
         """
+        if places.size == self.due_s.size and bool((np.diff(places) == 1).all()):
+            return self  # all of them as they are, as nearly always: no copy of a hundred megabytes
         return Columns(*(getattr(self, column.name)[places] for column in fields(self)))
 
 
@@ -184,7 +186,7 @@ class Sample:
         return np.maximum(0, self._table()[:, 6] - 1)
 
     def as_ended(self, values: Bools) -> Bools:
-        """A column in the order in which requests ended, which is that of the gaps, from one in that of the schedule."""
+        """A column in the order in which requests ended, as the gaps are, from one in that of the schedule."""
         found = np.empty_like(values)
         found[np.argsort(self._table()[:, 0], kind="stable")] = values
         return found
