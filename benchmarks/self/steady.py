@@ -29,8 +29,8 @@ Shape = Callable[[Array], Array]
 SIZES = (50, 100, 300, 1000, 5000)
 LIKENESS = (0.0, 0.3, 0.6, 0.9)
 LOADS = tuple((load, sequences) for sequences in (256, 32) for load in (0.5, 0.8, 0.95))
-_WIDTH = 12
-_SIMULATED = 600_000
+USERS = (16, 64)
+_SIMULATED, _CLOSED = 600_000, 40_000
 _CLOSED_POINTS = 60
 
 DRIFTS: dict[str, Shape] = {
@@ -57,6 +57,9 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=400, help="load points of each kind and size [default: 400]")
     points = parser.parse_args().points
     long = {_simulated(load, sequences): served(load, sequences, _SIMULATED, 1) for load, sequences in LOADS}
+    for users in USERS:
+        whole = closed(np.random.default_rng(users), users, _CLOSED)
+        long[f"closed loop, {users} users"] = part(whole, 3 * users, _CLOSED - 3 * users)
     for tell in (steady, drifting, started, others, covered):
         for line in tell(points, long):
             sys.stdout.write(line + "\n")
@@ -100,7 +103,7 @@ def started(points: int, long: dict[str, Point]) -> Iterator[str]:
     yield "## A start of known length: cut at all / at half to twice of it [%]\n"
     yield from _head("series, start", SIZES)
     for name, made in _kinds(points, long):
-        if name.endswith(("0.9", "95 % load")):
+        if name.endswith(("0.9", "95 % load", "users")):
             continue
         samples = [list(made(n)) for n in SIZES]
         for start, (shape, length) in STARTS.items():
@@ -110,24 +113,12 @@ def started(points: int, long: dict[str, Point]) -> Iterator[str]:
                 cells.append(_cuts(cuts, length * sample[0].due_s.size))
             yield _row(f"{name}, {start}", cells)
     rng = np.random.default_rng(5)
-    for users in (16, 64):
+    for users in USERS:
         cells = []
         for n in SIZES:
             loops = [_went(closed(rng, users, n)) for _ in range(min(points, _CLOSED_POINTS, 60_000 // n))]
             cells.append(_cuts(np.array([seen.left_out for seen in loops]), users))
         yield _row(f"closed loop, {users} users at once", cells)
-    for users in (16, 64):
-        cells = []
-        for n in SIZES:
-            # What comes after the start is steady.
-            whole = closed(rng, users, 20 * max(n, 500) + 3 * users) if n <= 1000 else closed(rng, users, 40_000)
-            rest = part(whole, 3 * users, whole.due_s.size - 3 * users)
-            went = [_went(point) for point in parts(rest, n, _CLOSED_POINTS)]
-            cells.append(
-                f"{_percent(seen.is_steady is False for seen in went)} / "
-                f"{_percent(seen.is_steady is None for seen in went)} / {_percent(seen.left_out > 0 for seen in went)}"
-            )
-        yield _row(f"closed loop, {users} users, after it: as in the first table", cells)
 
 
 def others(points: int, long: dict[str, Point]) -> Iterator[str]:
