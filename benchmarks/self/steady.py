@@ -80,6 +80,8 @@ def steady(points: int, long: dict[str, Point]) -> Iterator[str]:
                 f"{_percent(seen.is_steady is None for seen in went)} / {_percent(seen.left_out > 0 for seen in went)}"
             )
         yield _row(name, cells)
+    told = (f"{name} {_went(whole).in_flight or 0.0:.0f}" for name, whole in long.items() if "users" not in name)
+    yield f"\nRequests in flight, on average: {'; '.join(told)}."
 
 
 def drifting(points: int, long: dict[str, Point]) -> Iterator[str]:

@@ -8,8 +8,8 @@ from planner.core.batches import LEAST_BATCHES, batch_means, batch_size, long_ru
 from planner.core.quantiles import Array
 
 LEAST_REQUESTS = 50
-"""Fewer say too little: of 100 independent latencies with a coefficient of variation of 0.5, a doubling is found nine
-times in ten; of 50, one time in two."""
+"""Fewer say too little: of 100 independent latencies with a coefficient of variation of 0.5, a doubling is found 88
+times in a hundred; of 50, 22 times (benchmarks/steady.md)."""
 LEAST_TIMES_OVER = 10
 """Times that the requests in flight were replaced: in less, slow ups and downs look like drift."""
 _LONG_TIMES_OVER = 100
@@ -23,8 +23,12 @@ MOST_BATCHES = 100
 """Of which an autoregression is made: enough for it, and few enough to span slow ups and downs."""
 _Z_DRIFT, _Z_DRIFT_SHORT = 2.713, 3.290527
 """Two-sided, 2 % for TTFT, TPOT and the pace of requests together (Bonferroni); 0.1 % for each where it is short."""
+_EXPLAINED, _EXPLAINED_SHORT = 0.957, 0.967
+"""Shares of the variance that a straight line explains of a random walk with those chances: where noise is small, what
+is left beside a curved drift looks like a walk, and this still tells."""
 _Z_CUT, _Z_CUT_SHORT = 5.5, 7.0
-"""The cut is chosen among many, so that it must stand out by more than one that was given."""
+"""The cut is chosen among many, so that it must stand out by more than one that was given. So far out, student gives
+the quantile of few degrees of freedom only roughly; how often the rule errs is measured (benchmarks/steady.md)."""
 _FIRST_FRACTION = 0.5
 _Z_POWER = 1.281552
 _TOLD_FRACTION = 1.0
@@ -58,8 +62,8 @@ def settled_from(values: Array, in_flight: float, is_closed: bool = False) -> in
     They are left out only where it matters, and where it is a start and no drift:
 
     - the geometric means of what is cut and of the rest differ by more than a tenth, and by more than 5.5 standard
-      errors of the difference, which allow for the likeness of neighbours; by 7 in an open
-      loop where the requests in flight were replaced less than a hundred times, since busy times come and go in it;
+      errors of the difference, which allow for the likeness of neighbours; by 7 in an open loop where the requests in
+      flight were replaced less than a hundred times, since busy times come and go in it;
     - the first quarter of what is cut differs by at least half as much, as a start does and a busy time need not;
     - the step explains more of the variance than a straight line through all values, and comes before 45 % of them.
 
@@ -121,7 +125,8 @@ def drift(values: Array, in_flight: float) -> Drift | None:
     A straight line through the logarithms of the values, in means of up to 100 batches; its standard error allows for
     the likeness of neighbours by an autoregression of what is left of the means. A jump half-way is taken off them as
     well, which would otherwise pass for likeness; and, where the requests in flight were replaced a hundred times, so
-    that slow ups and downs are told from other shapes, a cubic curve.
+    that slow ups and downs are told from other shapes, a cubic curve. Where a straight line explains more of the means,
+    or of their logarithms, than it does of a random walk, that is drift as well.
 
     Args:
         values: latencies in the order in which requests were due, shape (n,).
@@ -141,7 +146,8 @@ def drift(values: Array, in_flight: float) -> Drift | None:
         (True, 1.1)
 
     Source: Woodward and Gray, "Global Warming and the Problem of Testing for Trend in Time Series Data", Journal of
-    Climate 6 (1993), for the autoregression.
+    Climate 6 (1993), for the autoregression; Durlauf and Phillips, "Trends versus Random Walks in Time Series
+    Analysis", Econometrica 56 (1988), for what a line explains of a random walk; its quantiles are by simulation.
     """
     if values.size < LEAST_REQUESTS:
         return None
@@ -161,21 +167,30 @@ def line(logs: Array, times_over: float) -> Drift:
     spread = float(places @ places)
     change = float(places @ logs) / spread
     shapes = [np.ones(n), places, np.sign(places)]
-    level = _Z_DRIFT if times_over >= _LONG_TIMES_OVER else _Z_DRIFT_SHORT
+    level, explained = _Z_DRIFT_SHORT, _EXPLAINED_SHORT
     if times_over >= _LONG_TIMES_OVER:
+        level, explained = _Z_DRIFT, _EXPLAINED
         shapes += [places**2, places**3]
     shape = np.column_stack(shapes)
     residuals = logs - shape @ np.linalg.lstsq(shape, logs, rcond=None)[0]
     found = long_run(residuals, len(shapes))
     error = float(np.sqrt(found.variance / spread))
     reach, limit = student(found.freedom) * error, student(found.freedom, level) * error
+    is_line = max(_explained(logs, places), _explained(np.exp(logs - logs.max()), places)) > explained
     return Drift(
         change_fraction=float(np.expm1(change)),
         low=float(np.expm1(change - reach)),
         high=float(np.expm1(change + reach)),
-        is_found=bool(abs(change) > max(limit, np.log1p(NEAR_FRACTION))),
+        is_found=bool(abs(change) > np.log1p(NEAR_FRACTION) and (abs(change) > limit or is_line)),
         is_telling=bool(limit + _Z_POWER * error <= np.log1p(_TOLD_FRACTION)),
     )
+
+
+def _explained(values: Array, places: Array) -> float:
+    """Share of the variance of values that a straight line explains."""
+    centred = values - values.mean()
+    square = float(centred @ centred)
+    return float(places @ centred) ** 2 / (float(places @ places) * square) if square > 0 else 0.0
 
 
 def _logs(values: Array) -> Array:

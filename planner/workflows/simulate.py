@@ -13,6 +13,7 @@ from planner.core.steady import Drift
 from planner.errors import UsageError
 from planner.loadtest.course import drifts, is_steady, requests_in_flight
 from planner.loadtest.remarks import unsteady
+from planner.loadtest.trends import is_backlog_growing
 from planner.schema.benchmark import RequestCounts, Simulation, Statistics
 from planner.schema.profile import Profile
 from planner.schema.scenario import Slo
@@ -95,6 +96,7 @@ def _as_point(
     )
     e2e, queue = statistics(served.e2e_s, in_flight), statistics(served.queue_s, in_flight)
     seen = {} if in_flight is None else drifts(served.arrivals.arrival_s, served.ttft_s, tpot_s[has_tpot], in_flight)
+    is_behind = is_backlog_growing(served.arrivals.arrival_s, served.last_token_s)
     wall_s = time.perf_counter() - start_s
     return Simulation(
         offered_requests_per_s=offered_per_s,
@@ -110,7 +112,7 @@ def _as_point(
         queue_s=queue,
         goodput_requests_per_s=per_s(good) if has_level else None,
         goodput_fraction=good / sent if has_level else None,
-        is_steady=False if is_saturated else is_steady(seen),
+        is_steady=False if is_saturated or is_behind else is_steady(seen),
         is_saturated=is_saturated,
         warnings=_warnings(profile, served, seen, is_saturated, demanded_per_s, capacity_per_s),
         basis=profile.basis,

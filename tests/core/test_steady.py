@@ -63,6 +63,28 @@ def test_series_without_noise_are_seen_through() -> None:
         assert (found.is_found, settled_from(steady, 1.0)) == (False, 0)
 
 
+@pytest.mark.parametrize("in_flight", [0.5, 10.0])
+@pytest.mark.parametrize("noise", [0.0, 0.02, 0.2])
+@pytest.mark.parametrize("curve", ["line", "falling line", "parabola", "exponential"])
+def test_curved_drift_is_found_however_small_the_noise(curve: str, noise: float, in_flight: float) -> None:
+    place = np.linspace(0, 1, 200)
+    shapes = {
+        "line": 1 + 2 * place,
+        "falling line": 3 - 2 * place,
+        "parabola": 1 + 2 * place**2,
+        "exponential": np.exp(place),
+    }
+    found = drift(shapes[curve] * np.exp(noise * np.random.default_rng(0).standard_normal(200)), in_flight)
+    assert found is not None
+    assert found.is_found
+
+
+def test_random_walks_are_seldom_taken_for_drift() -> None:
+    walks = np.cumsum(np.random.default_rng(1).standard_normal((400, 100)) / 20, axis=1)
+    found = [drift(np.exp(walk), 3.0) for walk in walks]
+    assert np.mean([each is not None and each.is_found for each in found]) < 0.1, "a line through batches: one in two"
+
+
 def test_interval_of_drift_holds_it() -> None:
     made = series(0.3, 300, lambda place: np.exp(0.4 * place))
     found = [drift(values, 1.0) for values in made]
