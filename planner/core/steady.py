@@ -64,7 +64,8 @@ def settled_from(values: Array, in_flight: float, is_closed: bool = False) -> in
     - the geometric means of what is cut and of the rest differ by more than a tenth, and by more than 5.5 standard
       errors of the difference, which allow for the likeness of neighbours; by 7 in an open loop where the requests in
       flight were replaced less than a hundred times, since busy times come and go in it;
-    - the first quarter of what is cut differs by at least half as much, as a start does and a busy time need not;
+    - in an open loop, the first quarter of what is cut differs by at least half as much, as a start does and a busy
+      time need not; in a closed one, the first of those who ask at once need not wait;
     - the step explains more of the variance than a straight line through all values, and comes before 45 % of them.
 
     Args:
@@ -102,7 +103,7 @@ def settled_from(values: Array, in_flight: float, is_closed: bool = False) -> in
     step = float(start.mean() - rest.mean())
     first = float(start[: max(1, cut // 4)].mean() - rest.mean())
     is_apart = abs(step) > max(np.log1p(NEAR_FRACTION), student(found.freedom, least) * error)
-    is_start = first * np.sign(step) >= _FIRST_FRACTION * abs(step)
+    is_start = is_closed or first * np.sign(step) >= _FIRST_FRACTION * abs(step)
     places = np.linspace(-0.5, 0.5, logs.size)
     explained_by_line = float(places @ logs) ** 2 / float(places @ places)
     explained_by_step = cut * rest.size / logs.size * step**2
