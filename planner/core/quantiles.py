@@ -56,14 +56,18 @@ def interval_ranks(n: int, fraction: float) -> tuple[int, int] | None:
     return None if lower < 1 or upper > n else (lower, upper)
 
 
-def order_statistics(values: Counted, ranks: ArrayLike) -> Ints:
+_NONE: Counted = np.empty(0, dtype=np.uint32)
+
+
+def order_statistics(values: Counted, ranks: ArrayLike, left_out: Counted = _NONE) -> Ints:
     """The values at some ranks, without sorting or copying them.
 
     Counts by the upper half of the bits, then, where a rank falls, by the lower half.
 
     Args:
         values: in any order, shape (n,).
-        ranks: from 0 to n − 1, shape (k,).
+        ranks: from 0 to n − 1 − m, shape (k,).
+        left_out: those of the values that do not count, shape (m,).
 
     Example:
         >>> order_statistics(np.array([70_000, 5, 9, 80_000], dtype=np.uint32), [0, 2, 3]).tolist()
@@ -75,9 +79,13 @@ def order_statistics(values: Counted, ranks: ArrayLike) -> Ints:
     blocks = range(0, values.size, _BLOCK)
     for start in blocks:
         upper += np.bincount(values[start : start + _BLOCK] >> _HALF_BITS, minlength=bins)
+    upper -= np.bincount(left_out >> _HALF_BITS, minlength=bins)
     until = np.cumsum(upper)
     chosen = np.searchsorted(until, ranks, side="right")
-    lower = {int(part): np.zeros(bins, dtype=np.int64) for part in np.unique(chosen)}
+    lower = {
+        int(part): -np.bincount(left_out[left_out >> _HALF_BITS == part] & (bins - 1), minlength=bins)
+        for part in np.unique(chosen)
+    }
     for start in blocks:
         block = values[start : start + _BLOCK]
         tops = block >> _HALF_BITS
@@ -91,21 +99,23 @@ def order_statistics(values: Counted, ranks: ArrayLike) -> Ints:
     return np.array(found, dtype=np.int64)
 
 
-def quantiles(values: Counted, fractions: ArrayLike) -> Array:
+def quantiles(values: Counted, fractions: ArrayLike, left_out: Counted = _NONE) -> Array:
     """Quantiles by linear interpolation between order statistics, as numpy has them by default.
 
     Args:
-        values: in any order, at least one, shape (n,).
+        values: in any order, shape (n,).
         fractions: from 0 to 1, shape (k,).
+        left_out: those of the values that do not count, at least one fewer, shape (m,).
 
     Example:
         >>> quantiles(np.array([40, 10, 30, 20], dtype=np.uint32), [0.5, 0.9]).tolist()
         [25.0, 37.0]
     """
-    places = np.asarray(fractions, dtype=np.float64) * (values.size - 1)
+    last = values.size - left_out.size - 1
+    places = np.asarray(fractions, dtype=np.float64) * last
     before = np.floor(places).astype(np.int64)
-    after = np.minimum(before + 1, values.size - 1)
-    low, high = np.split(order_statistics(values, np.concatenate((before, after))), 2)
+    after = np.minimum(before + 1, last)
+    low, high = np.split(order_statistics(values, np.concatenate((before, after)), left_out), 2)
     return np.asarray(low + (places - before) * (high - low))
 
 

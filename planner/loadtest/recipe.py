@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from planner.engines.openai_http import FORCED_LENGTH
+from planner.loadtest.remarks import Expected
 from planner.schema.workload import SharedPrefix
 from planner.store.prompt_files import OwnPrompt
 
@@ -28,3 +29,12 @@ class Recipe:
     turns: int = 1
     parameters: Mapping[str, Any] = field(default_factory=lambda: FORCED_LENGTH)
     is_cache_busting: bool = True
+
+    @property
+    def expected(self) -> Expected:
+        """What of a load is so since it was asked, and no reason to warn."""
+        return Expected(
+            prompts=self.turns == 1 and not self.prompts,
+            answers=FORCED_LENGTH.items() <= self.parameters.items(),
+            no_cache=self.is_cache_busting and self.turns == 1 and self.prefix is None,
+        )

@@ -1,10 +1,13 @@
 """What must be known of a load point before its figures are used."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from planner.core.quantiles import Ints
+from planner.core.steady import Drift
+from planner.loadtest.course import Course
 from planner.loadtest.sample import LONGEST_GAP_US, UNKNOWN, US_PER_S, Columns, Outcome
 from planner.schema.benchmark import ClientHealth, LoadPoint
 
@@ -15,22 +18,65 @@ CACHED_FRACTION = 0.05
 """Of the prompts out of a prefix cache: with more, the server looks faster than it is."""
 
 
-def remarks(point: LoadPoint, outcome: Outcome, sent: Columns) -> list[str]:
+@dataclass(frozen=True)
+class Expected:
+    """What of a load is so since it was asked, and no reason to warn.
+
+    Attributes:
+        prompts: as long as asked; not those of conversations, which hold what was said before, nor the user's own.
+        answers: likewise; not those that end by themselves.
+        no_cache: nothing comes from a prefix cache; not where prompts have beginnings in common.
+    """
+
+    prompts: bool = True
+    answers: bool = True
+    no_cache: bool = True
+
+
+AS_ASKED = Expected()
+
+
+def remarks(
+    point: LoadPoint, outcome: Outcome, sent: Columns, went: Course, expected: Expected = AS_ASKED
+) -> list[str]:
     """Warnings of a load point, the gravest first.
 
     Args:
         point: its figures.
         outcome: what was sent, and what came of it.
         sent: the same, by request.
+        went: how it went.
+        expected: what is no reason to warn.
     """
-    return [*_of_state(point), *_of_failures(point, outcome), *_of_answers(point, outcome, sent)]
+    return [*_of_state(point, went), *_of_failures(point, outcome), *_of_answers(point, outcome, sent, expected)]
 
 
-def _of_state(point: LoadPoint) -> Iterator[str]:
+def _of_state(point: LoadPoint, went: Course) -> Iterator[str]:
     if point.is_saturated:
         yield "the server is saturated: more was offered than it could do"
     elif point.is_steady is False:
-        yield "not steady: latencies show a trend; warm up longer, or measure longer"
+        yield f"{unsteady(went.drifts)}; warm up longer, or measure longer"
+
+
+def unsteady(seen: Mapping[str, Drift]) -> str:
+    """What drifted, and by how much.
+
+    Args:
+        seen: as planner.loadtest.course finds it; one drift at least.
+
+    Example:
+        >>> unsteady({"TTFT": Drift(0.5, 0.312, 0.72, True, True), "TPOT": Drift(0.0, -0.1, 0.1, False, True)})
+        'not steady: from start to end TTFT rose by 50% (95% interval: 31% to 72%)'
+    """
+    return "not steady: from start to end " + ", ".join(
+        f"{name} {_changed(each)}" for name, each in seen.items() if each.is_found
+    )
+
+
+def _changed(seen: Drift) -> str:
+    verb, sign = ("rose", 1) if seen.change_fraction > 0 else ("fell", -1)
+    low, high = sorted(max(0.0, sign * end) for end in (seen.low, seen.high))
+    return f"{verb} by {sign * seen.change_fraction:.0%} (95% interval: {low:.0%} to {high:.0%})"
 
 
 def _of_failures(point: LoadPoint, outcome: Outcome) -> Iterator[str]:
@@ -58,7 +104,7 @@ def _told(client: ClientHealth) -> str:
     return ", ".join(parts)
 
 
-def _of_answers(point: LoadPoint, outcome: Outcome, sent: Columns) -> Iterator[str]:
+def _of_answers(point: LoadPoint, outcome: Outcome, sent: Columns, expected: Expected) -> Iterator[str]:
     is_ok = sent.chunks != 0
     if not is_ok.any():
         return
@@ -75,15 +121,17 @@ def _of_answers(point: LoadPoint, outcome: Outcome, sent: Columns) -> Iterator[s
         yield f"{point.tokens_per_chunk:.3g} tokens per chunk: itl_s is of the gaps between chunks"
     if outcome.sample.gaps_us.max(initial=0) == LONGEST_GAP_US:
         yield f"gaps of more than {LONGEST_GAP_US / US_PER_S:.0f} s are counted as so long"
-    if point.cached_input_fraction is not None and point.cached_input_fraction > CACHED_FRACTION:
+    if expected.no_cache and (point.cached_input_fraction or 0.0) > CACHED_FRACTION:
         yield (
             f"{point.cached_input_fraction:.0%} of the prompt tokens came from the server's prefix cache: it looks "
             "faster than it is with prompts that it has not seen"
         )
     for model, count in point.other_models.items():
         yield f"{count} answers are by another model than the one asked: {model}"
-    yield from _of_length("prompts", sent.asked_input_tokens[is_ok], sent.input_tokens[is_ok])
-    yield from _of_length("answers", sent.asked_output_tokens[is_ok], sent.output_tokens[is_ok])
+    if expected.prompts:
+        yield from _of_length("prompts", sent.asked_input_tokens[is_ok], sent.input_tokens[is_ok])
+    if expected.answers:
+        yield from _of_length("answers", sent.asked_output_tokens[is_ok], sent.output_tokens[is_ok])
 
 
 def _of_length(what: str, asked: Ints, got: Ints) -> Iterator[str]:

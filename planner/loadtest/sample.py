@@ -3,7 +3,7 @@
 from array import array
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import nan
 from typing import Self
 
@@ -60,6 +60,16 @@ class Columns:
     cached_input_tokens: Ints
     chunks: Ints
     outcome: Ints
+
+    def at(self, places: Ints) -> "Columns":
+        """Some of the requests, in the order given.
+
+        Args:
+            places: in the order of the schedule, shape (k,).
+        """
+        if places.size == self.due_s.size and bool((np.diff(places) == 1).all()):
+            return self  # all of them as they are, as nearly always: no copy of a hundred megabytes
+        return Columns(*(getattr(self, column.name)[places] for column in fields(self)))
 
 
 class Sample:
@@ -174,6 +184,12 @@ class Sample:
     def gaps_per_request(self) -> Ints:
         """How many of the gaps each request has, in their order."""
         return np.maximum(0, self._table()[:, 6] - 1)
+
+    def as_ended(self, values: Bools) -> Bools:
+        """A column in the order in which requests ended, as the gaps are, from one in that of the schedule."""
+        found = np.empty_like(values)
+        found[np.argsort(self._table()[:, 0], kind="stable")] = values
+        return found
 
     def columns(self) -> Columns:
         """All but the gaps, in the order of the schedule."""

@@ -6,15 +6,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.core.busy import busy_window, tokens_within
-from planner.core.latency import gap_statistics, meets_slo, statistics
+from planner.core.latency import gap_statistics, statistics
 from planner.core.quantiles import Array, Ints
 from planner.core.realised import cv_interval, rate_interval, realised
 from planner.engines.answers import CANCELLED, CLIENT_LIMIT
-from planner.loadtest.remarks import remarks
+from planner.loadtest.course import course
+from planner.loadtest.rates import Rates
+from planner.loadtest.remarks import AS_ASKED, Expected, remarks
 from planner.loadtest.sample import UNKNOWN, Bools, Columns, Outcome
 from planner.loadtest.times import Times, known
-from planner.loadtest.trends import is_backlog_growing, is_steady
-from planner.schema.benchmark import Arrival, ArrivalFigures, ClientHealth, LoadPoint, RequestCounts, Statistics
+from planner.loadtest.trends import is_backlog_growing
+from planner.schema.benchmark import (
+    Arrival,
+    ArrivalFigures,
+    ClientHealth,
+    LoadPoint,
+    RequestCounts,
+    Settling,
+    Statistics,
+)
 from planner.schema.scenario import Slo
 
 LAG_LIMIT_S, LAG_LIMIT_OF_TTFT = 0.025, 0.1
@@ -33,11 +43,13 @@ class Offered:
         requests_per_s: scheduled rate; None in a closed loop [requests/s].
         concurrency: users of a closed loop; None in an open one.
         squared_cv: of the gaps of the process that the arrivals were drawn from; None where they were not.
+        expected: what is so since it was asked.
     """
 
     requests_per_s: float | None
     concurrency: int | None = None
     squared_cv: float | None = None
+    expected: Expected = AS_ASKED
 
 
 def squared_cv_of(arrival: Arrival, burstiness: float) -> float | None:
@@ -79,7 +91,7 @@ def client_health(outcome: Outcome, lag_s: Statistics, ttft_s: Statistics, itl_s
 
 
 def load_point(offered: Offered, outcome: Outcome, slo: Slo, notes: Sequence[str] = ()) -> LoadPoint:
-    """The figures of a load point; latencies are of the answers that came whole.
+    """The figures of a load point; latencies are of the answers that came whole, once the server had settled.
 
     Args:
         offered: what was asked for.
@@ -92,46 +104,48 @@ def load_point(offered: Offered, outcome: Outcome, slo: Slo, notes: Sequence[str
     errors = _errors(sample.kinds, sent.outcome)
     ok, failed, total = int(is_ok.sum()), sum(errors.values()), len(sample)
     counts = RequestCounts(sent=total, ok=ok, failed=failed, cancelled=total - ok - failed)
-    times = Times.of(sent, is_ok)
-    ttft, lag = statistics(times.ttft_s), _lag(offered, outcome, sent)
-    itl = gap_statistics(sample.gaps_us, sample.gaps_per_request)
-    client = client_health(outcome, lag, ttft, itl)
-    span_s = times.span_s
-
-    def per_s(amount: float) -> float:
-        return amount / span_s if span_s > 0 else 0.0
-
-    has_slo = slo.ttft_p95_s is not None or slo.tpot_p95_s is not None
-    good = int(meets_slo(times.ttft_s, times.tpot_s, slo).sum()) if has_slo else 0
+    went = course(sent, is_ok, offered.concurrency)
+    is_behind = offered.concurrency is None and _is_behind(sent, sample.kinds)
+    kept = sent.at(went.kept)
+    times = Times.of(kept, kept.outcome == 0)
+    rates = Rates.of(kept, times, slo, went, offered.concurrency)
+    is_kept = np.zeros(total, dtype=np.bool_)
+    is_kept[went.kept] = True
+    itl = gap_statistics(sample.gaps_us, sample.gaps_per_request, sample.as_ended(is_kept), went.in_flight)
+    ttft, lag = statistics(times.ttft_s, went.in_flight), _lag(offered, outcome, sent)
     point = LoadPoint(
         offered_requests_per_s=offered.requests_per_s,
         concurrency=offered.concurrency,
-        achieved_requests_per_s=per_s(ok),
+        achieved_requests_per_s=rates.requests_per_s,
+        ci95_achieved_requests_per_s=rates.ci95_requests_per_s,
         arrivals=_arrivals(offered, sent.sent_s),
         requests=counts,
         errors=errors,
-        input_tokens_per_s=per_s(float(known(sent.input_tokens, sent.asked_input_tokens)[is_ok].clip(0).sum())),
-        output_tokens_per_s=per_s(float(times.output_tokens.sum())),
-        busy_output_tokens_per_s=_busy(offered, sent, is_ok, times.output_tokens),
+        settling=Settling(requests=went.left_out, time_s=went.settling_s) if went.left_out else None,
+        input_tokens_per_s=rates.input_tokens_per_s,
+        output_tokens_per_s=rates.output_tokens_per_s,
+        ci95_output_tokens_per_s=rates.ci95_output_tokens_per_s,
+        busy_output_tokens_per_s=_busy(offered, sent, is_ok),
         ttft_s=ttft,
         itl_s=itl,
-        tpot_s=statistics(times.tpot_s[~np.isnan(times.tpot_s)]),
-        e2e_s=statistics(times.e2e_s),
+        tpot_s=statistics(times.tpot_s[~np.isnan(times.tpot_s)], went.in_flight),
+        e2e_s=statistics(times.e2e_s, went.in_flight),
         lag_s=lag,
-        goodput_requests_per_s=per_s(good) if has_slo else None,
-        goodput_fraction=good / total if has_slo and total else None,
+        goodput_requests_per_s=rates.goodput_per_s,
+        goodput_fraction=rates.goodput_fraction,
+        ci95_goodput_fraction=rates.ci95_goodput_fraction,
         tokens_per_chunk=_tokens_per_chunk(sent),
         cached_input_fraction=_cached_fraction(sent, is_ok),
         other_models=dict(sorted(sample.other_models.items())),
-        client=client,
-        is_steady=is_steady(times.due_s, times.e2e_s),
-        is_saturated=offered.concurrency is None and _is_overloaded(sent, sample.kinds, errors),
+        client=client_health(outcome, lag, ttft, itl),
+        is_steady=False if is_behind else went.is_steady,
+        is_saturated=is_behind or (offered.concurrency is None and _is_rejecting(errors, total)),
         is_lower_bound=counts.cancelled > 0 or any(kind.startswith(_TIMEOUT) for kind in errors),
     )
-    return point.model_copy(update={"warnings": [*notes, *remarks(point, outcome, sent)]})
+    return point.model_copy(update={"warnings": [*notes, *remarks(point, outcome, sent, went, offered.expected)]})
 
 
-def _busy(offered: Offered, sent: Columns, is_ok: Bools, output_tokens: Array) -> float | None:
+def _busy(offered: Offered, sent: Columns, is_ok: Bools) -> float | None:
     """Output of a closed loop while all its users waited [tokens/s]."""
     is_known = ~(np.isnan(sent.sent_s) | np.isnan(sent.finished_s))
     if offered.concurrency is None or not is_known.any():
@@ -139,6 +153,7 @@ def _busy(offered: Offered, sent: Columns, is_ok: Bools, output_tokens: Array) -
     window = busy_window(sent.sent_s[is_known], sent.finished_s[is_known], offered.concurrency)
     if window is None:
         return None
+    output_tokens = known(sent.output_tokens, sent.chunks)[is_ok].astype(np.float64)
     tokens = tokens_within(sent.first_token_s[is_ok], sent.last_token_s[is_ok], output_tokens, *window)
     return tokens / (window[1] - window[0])
 
@@ -184,11 +199,14 @@ def _cached_fraction(sent: Columns, is_ok: Bools) -> float | None:
     return min(1.0, int(sent.cached_input_tokens[is_told].sum()) / prompts) if prompts else None
 
 
-def _is_overloaded(sent: Columns, kinds: Sequence[str], errors: dict[str, int]) -> bool:
-    """Whether the server turned more than a tenth of the requests away, or fell behind with them."""
-    rejected = sum(errors.get(kind, 0) for kind in _REJECTIONS)
+def _is_rejecting(errors: dict[str, int], total: int) -> bool:
+    """Whether the server turned more than a tenth of the requests away."""
+    return sum(errors.get(kind, 0) for kind in _REJECTIONS) > _REJECTED_FRACTION * total
+
+
+def _is_behind(sent: Columns, kinds: Sequence[str]) -> bool:
+    """Whether the server fell behind."""
     is_known = ~np.isnan(sent.finished_s)
     if CANCELLED in kinds:
         is_known &= sent.outcome != kinds.index(CANCELLED)
-    is_behind = is_backlog_growing(sent.due_s[is_known], sent.finished_s[is_known])
-    return rejected > _REJECTED_FRACTION * sent.due_s.size or is_behind
+    return is_backlog_growing(sent.due_s[is_known], sent.finished_s[is_known])

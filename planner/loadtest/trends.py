@@ -1,4 +1,4 @@
-"""Whether a load point settled, and whether the server fell behind; simple rules, stated."""
+"""Whether the server fell behind; a simple rule, stated."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,34 +6,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 LEAST_REQUESTS = 20
-_NEAR_FRACTION, _STANDARD_ERRORS = 0.2, 3.0
-_BEHIND_FRACTION = 0.1
+_BEHIND_FRACTION, _STANDARD_ERRORS = 0.1, 3.0
 _EARLY_FRACTION, _LEAST_EARLY = 0.1, 5
-
-
-def is_steady(due_s: Array, e2e_s: Array) -> bool | None:
-    """Whether latencies showed no trend.
-
-    The mean E2E of the later half of the requests must lie within 20 % of that of the earlier half, or within three
-    standard errors of the difference.
-
-    Args:
-        due_s: when each answered request was due [s], shape (n,).
-        e2e_s: its end-to-end latency [s], shape (n,).
-
-    Returns:
-        None below 20 requests.
-
-    Example:
-        >>> is_steady(np.arange(40.0), np.arange(40.0)), is_steady(np.arange(40.0), np.ones(40))
-        (False, True)
-    """
-    if due_s.size < LEAST_REQUESTS:
-        return None
-    early, late = np.array_split(e2e_s[np.argsort(due_s, kind="stable")], 2)
-    error_s = np.sqrt(early.var(ddof=1) / early.size + late.var(ddof=1) / late.size)
-    limit_s = max(_NEAR_FRACTION * early.mean(), _STANDARD_ERRORS * error_s)
-    return bool(abs(late.mean() - early.mean()) <= limit_s)
 
 
 def is_backlog_growing(due_s: Array, finished_s: Array) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from planner.report.columns import INTERVAL, aligned
 from planner.report.server_side import server_facts, server_rows
-from planner.schema.benchmark import ArrivalFigures, LoadPoint, Statistics, definitions
+from planner.schema.benchmark import ArrivalFigures, LoadPoint, Settling, Statistics, definitions
 
 NOT_ESTIMABLE = "not estimable"
 _NONE = "–"
@@ -38,7 +38,9 @@ def load_table(points: Sequence[LoadPoint]) -> str:
 def _side_by_side(points: Sequence[LoadPoint]) -> list[str]:
     loads = aligned([_LOADS, *(_load_row(point) for point in points)])
     doubts = aligned([_DOUBTS, *(_doubt_row(point) for point in points)])
-    return [*loads, "", *doubts, *server_rows(points, [_label(point) for point in points])]
+    notes = [f"{_label(point)}: {_left_out(point.settling)}" for point in points if point.settling is not None]
+    server = server_rows(points, [_label(point) for point in points])
+    return [*loads, "", *doubts, *server, *(["", *notes] if notes else [])]
 
 
 def _load_row(point: LoadPoint) -> tuple[str, ...]:
@@ -83,14 +85,17 @@ def _in_full(point: LoadPoint) -> list[str]:
         *_arrival_facts(point.arrivals),
         (
             "throughput",
-            f"{point.achieved_requests_per_s:.4g} requests/s, {point.input_tokens_per_s:,.0f} input tokens/s, "
-            f"{point.output_tokens_per_s:,.0f} output tokens/s",
+            f"{point.achieved_requests_per_s:.4g} requests/s{_rates(point.ci95_achieved_requests_per_s)}, "
+            f"{point.input_tokens_per_s:,.0f} input tokens/s, "
+            f"{point.output_tokens_per_s:,.0f} output tokens/s{_rates(point.ci95_output_tokens_per_s)}",
         ),
     ]
     if point.goodput_requests_per_s is not None:
         share = "" if point.goodput_fraction is None else f", {point.goodput_fraction:.1%} of those sent"
+        if point.ci95_goodput_fraction is not None:
+            share += f" [{point.ci95_goodput_fraction[0]:.1%}–{point.ci95_goodput_fraction[1]:.1%}]"
         facts.append(("goodput", f"{point.goodput_requests_per_s:.4g} requests/s{share}"))
-    facts += [*_token_facts(point), *_client_facts(point), *server_facts(point.server)]
+    facts += [*_course_facts(point), *_token_facts(point), *_client_facts(point), *server_facts(point.server)]
     width = max(len(name) for name, _ in facts)
     header = ("ms", "n", "mean", *(cell for name in ("p50", "p90", "p95", "p99") for cell in (name, INTERVAL)))
     rows = [
@@ -109,6 +114,25 @@ def _arrival_facts(arrivals: ArrivalFigures | None) -> list[tuple[str, str]]:
 
 def _expected(interval: tuple[float, float] | None) -> str:
     return "" if interval is None else f" (expected {_number(interval[0])} to {_number(interval[1])})"
+
+
+def _course_facts(point: LoadPoint) -> list[tuple[str, str]]:
+    """Whether it was steady, and what it began with."""
+    parts = [{True: "yes", False: "no", None: "cannot be told"}[point.is_steady]]
+    if point.settling is not None:
+        parts.append(_left_out(point.settling))
+    return [("steady", "; ".join(parts))]
+
+
+def _left_out(settling: Settling) -> str:
+    return (
+        f"the first {settling.requests:,} requests, {_number(settling.time_s)} s, are in no figure: "
+        "the server was settling"
+    )
+
+
+def _rates(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f" [{_number(interval[0])}–{_number(interval[1])}]"
 
 
 def _token_facts(point: LoadPoint) -> list[tuple[str, str]]:
@@ -162,7 +186,9 @@ def _legend(points: Sequence[LoadPoint]) -> list[str]:
         for name, field in _LEGEND
         if _is_shown(field, points)
     ]
-    lines.append(f"{INTERVAL:<{width}}  Confidence interval of the figure before it; {NOT_ESTIMABLE}: too few values.")
+    lines.append(
+        f"{INTERVAL:<{width}}  Confidence interval of the figure before it; {NOT_ESTIMABLE}: of too few requests."
+    )
     if any(point.is_lower_bound for point in points):
         lines.append(
             f"{'≥':<{width}}  Requests timed out or were cut off that may have been the slowest: a lower bound."

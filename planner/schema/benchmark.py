@@ -22,14 +22,18 @@ Interval = Annotated[tuple[NonNegative, NonNegative], Field(strict=False)] | Non
 class Statistics(FileModel):
     """A time measured over requests, or over gaps between tokens; null where there is none to measure.
 
-    An interval is null where it is not estimable, since the sample is too small for one. Those of times of requests
-    are of order statistics; those of gaps between tokens count requests, and not gaps, as independent.
+    An interval is null where it is not estimable, since the sample is too small for one. Those of means are by batches
+    of neighbouring requests; those of percentiles of order statistics; those of gaps between tokens count requests, and
+    not gaps, as independent. Where neighbours are alike, percentiles have the intervals of the fewer independent
+    requests that these are worth.
     """
 
     n: Count | None = None
     """How many values; null where that was not kept."""
     mean: NonNegative | None = None
     """Arithmetic mean [s]."""
+    ci95_mean: Interval = None
+    """95 % confidence interval of the mean [s]; null for gaps."""
     p50: NonNegative | None = None
     p90: NonNegative | None = None
     p95: NonNegative | None = None
@@ -93,6 +97,19 @@ class ArrivalFigures(FileModel):
     """Likewise of the coefficient of variation."""
 
 
+class Settling(FileModel):
+    """Requests that a load began with, and that do not belong to the rest: they are counted, and in no other figure.
+
+    They are those that MSER-5 cuts off TTFT or TPOT, where their mean differs from that of the rest by more than a
+    tenth and by more than chance. Those of the warm-up that was asked for come on top.
+    """
+
+    requests: Annotated[int, Field(ge=1)]
+    """How many, in the order in which they were due."""
+    time_s: NonNegative
+    """From the first of them to the first request that counts [s]."""
+
+
 class LoadPoint(FileModel):
     """One load, and how it was served; from a load test or from the simulator. Latencies are of whole answers."""
 
@@ -101,16 +118,23 @@ class LoadPoint(FileModel):
     concurrency: Annotated[int, Field(ge=1)] | None = None
     """Users that each wait for their answer before they ask again; null in an open loop."""
     achieved_requests_per_s: NonNegative
-    """Finished requests over the time from the first scheduled send to the last completion [requests/s]."""
+    """Finished requests over the time from when the first that counts was due to the last completion [requests/s]."""
+    ci95_achieved_requests_per_s: Interval = None
+    """95 % confidence interval of it, by batches of requests [requests/s]; null where there are too few."""
     arrivals: ArrivalFigures | None = None
     """Rate, and coefficient of variation (CV) of the gaps, with which requests went out in fact [requests/s]."""
     requests: RequestCounts
     errors: dict[str, Count] = {}
     """Failed requests by kind."""
+    settling: Settling | None = None
+    """What the load began with until the server had settled, in no figure but the counts; null where nothing stood
+    out."""
     input_tokens_per_s: NonNegative
     """Prompt tokens of the finished requests, as the server counted them, over the same time [tokens/s]."""
     output_tokens_per_s: NonNegative
     """Output tokens of the finished requests, as the server counted them, over the same time [tokens/s]."""
+    ci95_output_tokens_per_s: Interval = None
+    """95 % confidence interval of it, likewise [tokens/s]."""
     busy_output_tokens_per_s: NonNegative | None = None
     """Of a closed loop: output tokens that came while all users waited, from when half of them had their first answer
     until the last request was sent, over that time [tokens/s]; null where that is less than a quarter of the load."""
@@ -128,6 +152,8 @@ class LoadPoint(FileModel):
     """Requests that met the service level, each by its own TTFT and TPOT, over the same time [requests/s]."""
     goodput_fraction: Fraction | None = None
     """Share of the requests sent that met the service level; failed ones did not."""
+    ci95_goodput_fraction: Interval = None
+    """95 % confidence interval of it: Wilson's, of as many independent requests as there might be."""
     tokens_per_chunk: NonNegative | None = None
     """Output tokens, as the server counted them, over chunks with output; null where it counted none."""
     cached_input_fraction: Fraction | None = None
@@ -138,7 +164,9 @@ class LoadPoint(FileModel):
     server: ServerFigures | None = None
     """The same load as the server and its GPUs tell of it, its warm-up included."""
     is_steady: bool | None = None
-    """Whether latencies showed no trend; null where there are too few requests to tell."""
+    """Whether neither TTFT nor TPOT nor the pace of requests changed by more than a tenth and by more than chance from
+    start to end, and no backlog grew; null where a doubling of latencies might have been missed: below 50 requests,
+    before those in flight were replaced ten times, or with latencies that vary too much."""
     is_saturated: bool = False
     """Whether more was offered than the server could do."""
     is_lower_bound: bool = False

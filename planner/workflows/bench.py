@@ -209,12 +209,12 @@ async def _measure(
             for schedule, told in book.to_come(points, content.made_of):
                 seed = (options.seed, salt, len(book.points))
                 load = LoadSpec(target, plan.endpoint, client.timeouts, found.model, calibration, seed, recipe)
-                watch = ServerWatch(client, telemetry, options.shared_server)
+                watch = ServerWatch(client, telemetry, options.shared_server, recipe.expected.no_cache)
                 outcome = await _point(plan, schedule, load, book, interruption, show_left, watch)
                 # Of a rate that changes nobody knows the gaps' distribution in closed form.
                 is_kept = all(rate.is_constant for rate in plan.rates)
                 squared_cv = squared_cv_of(plan.arrival, options.burstiness or 1.0) if is_kept else None
-                offered = Offered(schedule.offered_requests_per_s, schedule.concurrency, squared_cv)
+                offered = Offered(schedule.offered_requests_per_s, schedule.concurrency, squared_cv, recipe.expected)
                 point = load_point(offered, outcome, plan.slo, [*notes, *told, *watch.warnings])
                 is_storm = bool(outcome.given_up)
                 point = point.model_copy(update={"doubts": watch.doubts, "server": watch.figures})

@@ -15,7 +15,6 @@ from planner.engines.answers import CANCELLED, OK
 from planner.errors import UsageError
 from planner.loadtest.sample import Sample
 from planner.loadtest.times import Times
-from planner.schema.benchmark import RequestRecord
 from planner.store.files import shown_path
 from planner.workflows.bench_options import BenchOptions
 from planner.workflows.doubts import doubts
@@ -70,7 +69,7 @@ def compare(first: Path, second: Path, seed: int = 0) -> Compared:
         told = [f"{shown_path(path)}: {_loads(run)}" for path, run in zip((first, second), runs, strict=True)]
         raise UsageError("\n".join(["RUN RUN: the two have no load in common", *told]))
     count = len(pairs) * len(_METRICS)
-    loads = [(one.label, (_Seen.of(one.records), _Seen.of(other.records))) for one, other in pairs]
+    loads = [(one.label, (_Seen.of(one), _Seen.of(other))) for one, other in pairs]
     comparisons = [_compared(metric, *load, count, seed) for load in loads for metric in _METRICS]
     return Compared(
         names=(runs[0][0].run, runs[1][0].run),
@@ -188,7 +187,7 @@ def _doubts(measured: Measurement) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Seen:
-    """A load's requests, in the order of the schedule.
+    """A load's requests, in the order of the schedule, without those in which the server settled.
 
     Attributes:
         times: of the answers that came whole.
@@ -201,9 +200,10 @@ class _Seen:
     is_failed: Array
 
     @classmethod
-    def of(cls, records: Sequence[RequestRecord]) -> "_Seen":
-        sample = Sample.of(records)
+    def of(cls, measured: Measurement) -> "_Seen":
+        sample, settling = Sample.of(measured.records), measured.point.settling
         sent = sample.columns()
+        sent = sent.at(np.argsort(sent.due_s, kind="stable")[settling.requests if settling else 0 :])
         is_ok = sent.outcome == sample.kinds.index(OK)
         is_cut = sent.outcome == (sample.kinds.index(CANCELLED) if CANCELLED in sample.kinds else -1)
         return cls(Times.of(sent, is_ok), sent.finished_s[is_ok], (~is_ok)[~is_cut].astype(np.float64))

@@ -28,14 +28,22 @@ class ServerWatch:
     are read twice before the load, and again and again during it, and mean nothing where they are of several.
     """
 
-    def __init__(self, client: OpenAIClient, telemetry: Telemetry | None = None, is_shared: bool = False) -> None:
+    def __init__(
+        self,
+        client: OpenAIClient,
+        telemetry: Telemetry | None = None,
+        is_shared: bool = False,
+        expects_no_cache: bool = True,
+    ) -> None:
         """Watches a server.
 
         Args:
             client: of the server.
             telemetry: looks at it and at its GPUs meanwhile; None leaves that out.
             is_shared: whether others use it on purpose, so that it counts more than our requests.
+            expects_no_cache: whether no prompt should come from its prefix cache.
         """
+        self._expects_no_cache = expects_no_cache
         self.warnings: list[str] = []
         """What must be known of the point."""
         self.doubts: list[str] = []
@@ -151,7 +159,7 @@ class ServerWatch:
             (after.count(term) or 0.0) - (before.count(term) or 0.0)
             for term in ("prefix_cache_queries_tokens", "prefix_cache_hits_tokens")
         )
-        if not self._is_cache_told and queries > 0 and hits > CACHED_FRACTION * queries:
+        if self._expects_no_cache and not self._is_cache_told and queries > 0 and hits > CACHED_FRACTION * queries:
             self.warnings.append(
                 f"{hits / queries:.0%} of the prompt tokens came from the server's prefix cache, by its /metrics: it "
                 "looks faster than it is with prompts that it has not seen"

@@ -1,6 +1,7 @@
 """A load on replicas of a profile, in simulated time."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,11 @@ import numpy as np
 from planner.core.engine_state import Ints
 from planner.core.latency import meets_slo, statistics
 from planner.core.simulate import Arrivals, Served, gap_quantiles_s, saturation_requests_per_s, simulate
+from planner.core.steady import Drift
 from planner.errors import UsageError
+from planner.loadtest.course import drifts, is_steady, requests_in_flight
+from planner.loadtest.remarks import unsteady
+from planner.loadtest.trends import is_backlog_growing
 from planner.schema.benchmark import RequestCounts, Simulation, Statistics
 from planner.schema.profile import Profile
 from planner.schema.scenario import Slo
@@ -82,8 +87,16 @@ def _as_point(
     # Refused requests take none of the engine's time.
     demanded_per_s = (offered_per_s or 0.0) * ok / sent
     is_saturated = ok > 0 and demanded_per_s > capacity_per_s
-    ttft, itl, tpot = statistics(served.ttft_s), _gap_statistics(served), statistics(tpot_s[~np.isnan(tpot_s)])
-    e2e, queue = statistics(served.e2e_s), statistics(served.queue_s)
+    has_tpot = ~np.isnan(tpot_s)
+    in_flight = requests_in_flight(served.arrivals.arrival_s, served.e2e_s)
+    ttft, itl, tpot = (
+        statistics(served.ttft_s, in_flight),
+        _gap_statistics(served),
+        statistics(tpot_s[has_tpot], in_flight),
+    )
+    e2e, queue = statistics(served.e2e_s, in_flight), statistics(served.queue_s, in_flight)
+    seen = {} if in_flight is None else drifts(served.arrivals.arrival_s, served.ttft_s, tpot_s[has_tpot], in_flight)
+    is_behind = is_backlog_growing(served.arrivals.arrival_s, served.last_token_s)
     wall_s = time.perf_counter() - start_s
     return Simulation(
         offered_requests_per_s=offered_per_s,
@@ -99,9 +112,9 @@ def _as_point(
         queue_s=queue,
         goodput_requests_per_s=per_s(good) if has_level else None,
         goodput_fraction=good / sent if has_level else None,
-        is_steady=not is_saturated,
+        is_steady=False if is_saturated or is_behind else is_steady(seen),
         is_saturated=is_saturated,
-        warnings=_warnings(profile, served, is_saturated, demanded_per_s, capacity_per_s),
+        warnings=_warnings(profile, served, seen, is_saturated, demanded_per_s, capacity_per_s),
         basis=profile.basis,
         replicas=replicas,
         utilization_fraction=served.utilization_fraction,
@@ -125,7 +138,12 @@ def _gap_statistics(served: Served) -> Statistics:
 
 
 def _warnings(
-    profile: Profile, served: Served, is_saturated: bool, demanded_per_s: float, capacity_per_s: float
+    profile: Profile,
+    served: Served,
+    seen: Mapping[str, Drift],
+    is_saturated: bool,
+    demanded_per_s: float,
+    capacity_per_s: float,
 ) -> list[str]:
     found = []
     if is_saturated:
@@ -133,6 +151,8 @@ def _warnings(
             f"{demanded_per_s:.4g} requests/s are offered and {capacity_per_s:.4g} can be served: the queue grows "
             "without end, and every latency here depends on how long the load lasts"
         )
+    elif is_steady(seen) is False:
+        found.append(unsteady(seen))
     if served.too_long:
         found.append(
             f"{served.too_long:,} requests are longer than the model ({profile.limits.max_model_len:,} tokens) or the "

@@ -154,13 +154,17 @@ def test_trace_is_replayed(tmp_path: Path) -> None:
 
 
 def test_sweep_measures_closed_loops_and_rates_below_their_best(tmp_path: Path) -> None:
-    with KnownServer(first_s=0.2) as server:
-        data = measured(tmp_path, server, "--sweep", "--duration-s", "0.4", "--slo", "ttft_p95_s=5")
+    with KnownServer(first_s=0.2) as server:  # never full: the users that the limits allow are the most
+        arguments = ("--sweep", "--duration-s", "0.4", "--slo", "ttft_p95_s=5", "--limits", "max_num_seqs=8")
+        data = measured(tmp_path, server, *arguments)
     users = [point["concurrency"] for point in data["points"] if point["concurrency"]]
     rates = [point["offered_requests_per_s"] for point in data["points"] if point["concurrency"] is None]
-    best = max(point["achieved_requests_per_s"] for point in data["points"][:6])
-    assert users == [1, 2, 4, 8, 16, 32]
-    assert rates == pytest.approx([0.25 * best, 0.5 * best, 0.75 * best, 0.9 * best], rel=0.01)
+    best = data["sweep"]["saturation"]
+    assert users == [1, 2, 4, 8, 16]
+    assert best["users"] == 16
+    assert rates[:4] == pytest.approx([share * best["requests_per_s"] for share in (0.25, 0.5, 0.75, 0.9)], rel=0.01)
+    assert data["sweep"]["rate_within_slo"]["met_requests_per_s"] == max(rates)
+    assert data["sweep"]["is_complete"]
     assert all(point["goodput_fraction"] == 1 for point in data["points"])
     loaded = read_run(tmp_path / "run")
     assert [len(records) for records in loaded.requests] == [point["requests"]["sent"] for point in data["points"]]

@@ -120,7 +120,7 @@ def test_a_run_may_be_killed_as_often_as_one_likes(tmp_path: Path) -> None:
     assert run["requests_sent_in_all"] == 90 + sum(cut["requests_sent"] for cut in run["cut_points"])
 
 
-def test_rates_of_a_ladder_follow_from_the_users_that_were_measured_before_the_kill(tmp_path: Path) -> None:
+def test_a_sweep_that_finds_its_loads_goes_on_with_those_that_it_would_have_found(tmp_path: Path) -> None:
     arguments = ["--sweep", "--input-tokens", "60", "--output-tokens", "8", "--duration-s", "1", "--out", "run"]
     with KnownServer(first_s=0.05, gap_s=0.005) as server:
 
@@ -130,7 +130,8 @@ def test_rates_of_a_ladder_follow_from_the_users_that_were_measured_before_the_k
             cut = tmp_path / "run" / "requests-008.jsonl"
             return cut.exists() and cut.stat().st_size > 0
 
-        code, said = cut_off(tmp_path, ["--url", server.url, *arguments], is_time, signal.SIGKILL)
+        limited = [*arguments, "--limits", "max_num_seqs=16"]
+        code, said = cut_off(tmp_path, ["--url", server.url, *limited], is_time, signal.SIGKILL)
         assert code == -signal.SIGKILL, said
         settled(server)
         lines = (tmp_path / "run" / "requests-008.jsonl").read_bytes().count(b"\n")
@@ -144,7 +145,8 @@ def test_rates_of_a_ladder_follow_from_the_users_that_were_measured_before_the_k
     assert len(json.loads((tmp_path / "profile.json").read_text())["points"]) == 8
     points = points_of(tmp_path / "run")
     assert points[:8] == before
-    best = max(point["metrics"]["achieved_requests_per_s"] for point in points[:6])
+    assert [point["metrics"]["concurrency"] for point in points[:6]] == [1, 2, 4, 8, 16, 32]
+    best = json.loads((tmp_path / "run" / "run.json").read_text())["sweep"]["saturation"]["requests_per_s"]
     rates = [point["metrics"]["offered_requests_per_s"] for point in points[6:]]
     assert rates == [float(f"{share * best:.3g}") for share in (0.25, 0.5, 0.75, 0.9)]
 

@@ -70,6 +70,7 @@ def test_shipped_workload_runs_against_the_emulator(tmp_path: Path, name: str) -
     if run.workload.file.conversation is None and run.workload.file.prompts is None:
         assert [entry.input_tokens for entry in kept] == [entry.asked_input_tokens for entry in kept]
     assert all(entry.output_tokens == entry.asked_output_tokens for entry in kept)
+    assert not any("asked:" in told for point in run.points for told in point.metrics.warnings)
 
 
 def test_prompts_share_prefixes_as_often_as_said_and_are_as_long_as_asked(tmp_path: Path) -> None:

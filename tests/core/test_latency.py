@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from processes import autoregressive
 from scipy import stats
 
 from planner.core.latency import gap_statistics, meets_slo, statistics, time_per_output_token
@@ -66,6 +67,34 @@ def test_intervals_cover_the_truth_as_often_as_they_say(size: int) -> None:
             assert 0.94 <= np.mean([low <= truth <= high for low, high in known]) <= 0.995
 
 
+def test_intervals_of_independent_series_are_those_of_order_statistics() -> None:
+    samples = np.random.default_rng(4).lognormal(0, 0.8, (400, 500))
+    same = [intervals(statistics(sample, 1.0)) == intervals(statistics(sample)) for sample in samples]
+    assert np.mean(same) >= 0.93, "one in twenty is taken for a series whose neighbours are alike"
+    assert statistics(samples[0]).ci95_mean is None, "of no series"
+
+
+@pytest.mark.parametrize("phi", [0.3, 0.6, 0.9])
+def test_intervals_of_series_whose_neighbours_are_alike_cover_the_truth(phi: float) -> None:
+    series = np.exp(0.8 * autoregressive(phi, 500, 2000, 5))
+    truths = [np.exp(0.8**2 / 2), *stats.lognorm(s=0.8).ppf(FRACTIONS)]
+    found = [statistics(each, 1.0) for each in series]
+    plain = [intervals(statistics(each)) for each in series]
+    for place, truth in enumerate(truths):
+        of = [each.ci95_mean if place == 0 else intervals(each)[place - 1] for each in found]
+        known = [interval for interval in of if interval is not None]
+        assert len(known) >= (100 if place == 4 else 450)
+        assert np.mean([low <= truth <= high for low, high in known]) >= 0.92
+    if phi == 0.9:
+        assert np.mean([each[0] is not None and each[0][0] <= truths[1] <= each[0][1] for each in plain]) < 0.6
+
+
+def test_series_too_short_for_batches_has_no_interval() -> None:
+    values = np.random.default_rng(0).random(400)
+    assert [*intervals(statistics(values, 100.0)), statistics(values, 100.0).ci95_mean] == [None] * 5
+    assert None not in intervals(statistics(values, 10.0))
+
+
 def as_us(gaps_s: np.ndarray) -> np.ndarray:
     return np.rint(gaps_s * 1e6).astype(np.uint32)
 
@@ -115,6 +144,32 @@ def test_intervals_of_gaps_cover_the_truth(requests: int, gaps: int, likeness: f
     assert ((known > 0.95 * drawn) == estimable).all()
     shares = covered[known > 0.95 * drawn] / known[known > 0.95 * drawn]
     assert (shares >= 0.92).all(), shares
+
+
+def test_requests_that_are_left_out_are_in_no_figure_of_gaps() -> None:
+    rng = np.random.default_rng(3)
+    counts = rng.integers(0, 60, 200)
+    gaps_us = as_us(rng.lognormal(-4, 0.5, int(counts.sum())))
+    for is_kept in (rng.random(200) < 0.7, np.arange(200) >= 40, np.ones(200, dtype=bool)):
+        kept = gaps_us[np.repeat(is_kept, counts)]
+        assert gap_statistics(gaps_us, counts, is_kept) == gap_statistics(kept, counts[is_kept])
+    assert gap_statistics(gaps_us, counts, np.zeros(200, dtype=bool)) == Statistics(n=0)
+
+
+def test_gaps_of_requests_whose_neighbours_are_alike_are_known_less_well() -> None:
+    speeds = np.exp(0.3 * autoregressive(0.9, 200, 600, 2))
+    noise = np.random.default_rng(9).lognormal(0, 0.2, (200, 600, 10))
+    truth = 0.02  # the median of a product of two lognormals about 1 and 0.02
+    counts = np.full(600, 10)
+    held, naive = 0, 0
+    for speed, own in zip(speeds, noise, strict=True):
+        gaps_us = as_us((0.02 * speed[:, np.newaxis] * own).ravel())
+        low, high = gap_statistics(gaps_us, counts, None, 1.0).ci95_p50 or (np.inf, -np.inf)
+        held += low <= truth <= high
+        low, high = gap_statistics(gaps_us, counts).ci95_p50 or (np.inf, -np.inf)
+        naive += low <= truth <= high
+    assert held / 200 > 0.9
+    assert naive / 200 < 0.6
 
 
 def test_requests_without_gaps_do_not_count_as_requests() -> None:

@@ -45,6 +45,16 @@ def test_order_statistics_are_those_of_sorting() -> None:
     assert order_statistics(values, ranks).tolist() == np.sort(values)[ranks].tolist()
 
 
+def test_values_that_are_left_out_do_not_count() -> None:
+    rng = np.random.default_rng(4)
+    values = np.concatenate((rng.integers(0, 2**32, 3000), rng.integers(20_000, 20_100, 3000))).astype(np.uint32)
+    rng.shuffle(values)
+    left_out, kept = values[:1000], values[1000:]
+    assert order_statistics(values, np.arange(5000), left_out).tolist() == np.sort(kept).tolist()
+    fractions = [0.0, 0.3, 0.95, 1.0]
+    assert quantiles(values, fractions, left_out) == pytest.approx(np.quantile(kept, fractions))
+
+
 def test_values_of_many_blocks_are_looked_at_like_those_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(under_test, "_BLOCK", 64)
     rng = np.random.default_rng(3)

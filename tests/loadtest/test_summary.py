@@ -8,7 +8,7 @@ import pytest
 
 from planner.loadtest.sample import Outcome, Sample
 from planner.loadtest.summary import Offered, load_point
-from planner.loadtest.trends import is_backlog_growing, is_steady
+from planner.loadtest.trends import is_backlog_growing
 from planner.schema.benchmark import LoadPoint, RequestRecord, definitions
 from planner.schema.scenario import Slo
 
@@ -184,13 +184,19 @@ def test_load_that_did_not_settle_is_told() -> None:
     assert any(warning.startswith("not steady") for warning in point.warnings)
 
 
+def taking(e2e_s: np.ndarray, offered: Offered = OPEN) -> LoadPoint:
+    """A point of requests that are due every second and take so long, in one token."""
+    return figures(*(answered(i, i, i + took_s, [], sent_s=i) for i, took_s in enumerate(e2e_s)), offered=offered)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_trend_is_told_from_noise(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    due_s, noise = np.arange(200.0), rng.lognormal(0, 0.5, 200)
-    assert is_steady(due_s, noise) is True
-    assert is_steady(due_s, noise * np.linspace(1, 3, 200)) is False
-    assert is_steady(due_s[:19], noise[:19]) is None
+    noise = np.random.default_rng(seed).lognormal(0, 0.5, 200)
+    grown = taking(noise * np.linspace(1, 3, 200))
+    assert (taking(noise).is_steady, grown.is_steady, taking(noise[:19]).is_steady) == (True, False, None)
+    assert taking(noise).warnings == taking(noise[:19]).warnings == []
+    assert grown.warnings[0].startswith("not steady: from start to end TTFT rose by ")
+    assert taking(noise * np.linspace(3, 1, 200)).warnings[0].startswith("not steady: from start to end TTFT fell by ")
 
 
 def test_order_of_requests_is_irrelevant() -> None:

@@ -1,7 +1,7 @@
 """Load points as text, from figures that are given."""
 
 from planner.report.loads import load_table
-from planner.schema.benchmark import ArrivalFigures, ClientHealth, LoadPoint, RequestCounts, Statistics
+from planner.schema.benchmark import ArrivalFigures, ClientHealth, LoadPoint, RequestCounts, Settling, Statistics
 from planner.schema.telemetry import BucketedTime, CrossCheck, GpuFigures, Level, ServerFigures
 
 KNOWN = Statistics(
@@ -66,6 +66,28 @@ def test_points_are_shown_side_by_side_on_lines_of_a_terminal() -> None:
     assert "(too much)" in lines[2]
     assert "5.125  0.960" in lines[5]
     assert max(len(line) for line in lines) <= 120
+
+
+def test_what_a_load_began_with_and_how_sure_its_rates_are_is_told() -> None:
+    told: dict[str, object] = {
+        "is_steady": True,
+        "settling": Settling(requests=1064, time_s=3.25),
+        "ci95_achieved_requests_per_s": (4.5, 5.0),
+        "ci95_output_tokens_per_s": (550.0, 12_345.0),
+        "goodput_requests_per_s": 4.5,
+        "goodput_fraction": 0.9,
+        "ci95_goodput_fraction": (0.875, 0.925),
+    }
+    table = load_table([a_point(**told)])
+    start = "the first 1,064 requests, 3.250 s, are in no figure: the server was settling"
+    assert row(table, "steady").split(maxsplit=1)[1] == f"yes; {start}"
+    assert "4.75 requests/s [4.500–5.000], 2,500 input tokens/s, 600 output tokens/s [550.0–12,345]" in table
+    assert "90.0% of those sent [87.5%–92.5%]" in table
+    several = load_table([a_point(**told), a_point(offered_requests_per_s=7.0)])
+    assert f"\n5/s: {start}\n" in several
+    assert "7/s:" not in several
+    assert row(load_table([a_point(is_steady=False)]), "steady").split() == ["steady", "no"]
+    assert row(load_table([a_point()]), "steady").split(maxsplit=1)[1] == "cannot be told"
 
 
 def test_nothing_is_a_dash() -> None:

@@ -103,6 +103,7 @@ def test_simulated_ramp_tells_that_it_peaks_above_what_can_be_served(tmp_path: P
     assert "the load peaks at 1800 requests/s" in done.stderr
     # Above 1000/s from 5.6 s on: at the end 800·4.4/2 requests wait, at 1000/s.
     assert data["queue_s"]["p99"] == pytest.approx(1.78, rel=0.1)
+    assert data["is_steady"] is False
     (tmp_path / "t.csv").write_text("timestamp,input_tokens,output_tokens\n0,9,1\n4,9,1\n8,9,1\n")
     traced = planner(tmp_path, "simulate", "--profile", "p.json", "--trace", "t.csv", "--trace-speed", "4", "--json")
     assert json.loads(traced.stdout)["offered_requests_per_s"] == 1.0
