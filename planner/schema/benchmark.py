@@ -176,26 +176,6 @@ class LoadPoint(FileModel):
     warnings: list[str] = []
 
 
-class Simulation(LoadPoint):
-    """What the simulator says of a load: a load point, and what only a simulator sees."""
-
-    basis: Literal["measured", "estimated", "emulated"]
-    """Of the profile."""
-    replicas: Annotated[int, Field(ge=1)]
-    queue_s: Statistics
-    """From joining the queue to the first step that serves the request [s]."""
-    utilization_fraction: Annotated[float, Field(ge=0)]
-    """Share of the replicas' time spent in steps."""
-    capacity_requests_per_s: NonNegative
-    """What the replicas finish while their queues never empty [requests/s]."""
-    kv_peak_fraction: Fraction
-    """Largest share of a replica's KV cache that was ever held."""
-    preemptions: Count
-    wall_s: NonNegative
-    """Simulation and metrics, without start-up, compilation and drawing the arrivals [s]."""
-    simulated_requests_per_wall_s: NonNegative
-
-
 class Workload(FileModel):
     """What the requests were."""
 

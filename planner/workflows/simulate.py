@@ -14,9 +14,10 @@ from planner.errors import UsageError
 from planner.loadtest.course import drifts, is_steady, requests_in_flight
 from planner.loadtest.remarks import unsteady
 from planner.loadtest.trends import is_backlog_growing
-from planner.schema.benchmark import RequestCounts, Simulation, Statistics
+from planner.schema.benchmark import RequestCounts, Statistics
 from planner.schema.profile import Profile
 from planner.schema.scenario import Slo
+from planner.schema.simulation import Simulation
 from planner.store.profiles import read_profile
 from planner.store.tables import Progress
 from planner.workflows.workload import ArrivalOptions, TraceOptions, drawn_arrivals, traced_arrivals
