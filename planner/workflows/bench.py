@@ -25,7 +25,6 @@ from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Schedule, load_label
 from planner.loadtest.server_figures import samples
 from planner.loadtest.summary import Offered, load_point, squared_cv_of
-from planner.loadtest.sweep import next_probe, result_of
 from planner.loadtest.telemetry import Telemetry, idle_power_w
 from planner.loadtest.texts import Calibration
 from planner.schema.benchmark import LoadPoint, RequestRecord, Run
@@ -33,13 +32,14 @@ from planner.store.files import free_path
 from planner.store.runs import RunDirectory, written
 from planner.store.schedules import write_schedule
 from planner.workflows.bench_options import BenchOptions, BenchPlan, read_options
-from planner.workflows.bench_points import Asked, Budget, Trace, is_closed, most_users_of, part_of, schedules
+from planner.workflows.bench_points import Asked, Trace, part_of, schedules
 from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
 from planner.workflows.doubts import doubts
 from planner.workflows.gpu_choice import gpus_to_watch
 from planner.workflows.interruption import Interruption, interruptible
 from planner.workflows.open_files import allow_open_files, refuse_too_many
 from planner.workflows.resume import EarlierRun, earlier_run
+from planner.workflows.search import Search
 from planner.workflows.server_watch import ServerWatch
 from planner.workflows.workload import read_trace
 from planner.workflows.workload_file import WorkloadFile, read_workload, with_workload
@@ -203,9 +203,9 @@ async def _measure(
             # A prefix cache knows the prompts of the last run, and of a point that was cut off and is sent again.
             salt = time.time_ns()
             is_storm = False
-            budget = Budget(plan, len(book.points))
-            points = schedules(plan, asked, server.limits, book.points, budget)
-            show_left = _with_time_left(show, budget) if plan.finds_loads else show
+            search = Search(plan, server.limits, asked.turns > 1, len(book.points))
+            points = schedules(plan, asked, server.limits, book.points, search)
+            show_left = _with_time_left(show, search) if plan.finds_loads else show
             for schedule, told in book.to_come(points, content.made_of):
                 seed = (options.seed, salt, len(book.points))
                 load = LoadSpec(target, plan.endpoint, client.timeouts, found.model, calibration, seed, recipe)
@@ -222,10 +222,7 @@ async def _measure(
                 if is_storm or interruption.is_asked:
                     break
             if plan.finds_loads:
-                most_users = most_users_of(plan, server.limits)
-                is_over = next_probe(book.points, plan.slo, most_users, is_closed(plan, asked)) is None
-                times = {"time_budget_s": budget.whole_s, "spent_s": round(budget.spent_s, 1), "is_complete": is_over}
-                book.found(result_of(book.points, plan.slo).model_copy(update=times))
+                book.found(search.result(book.run.points))
             book.close("interrupted" if interruption.is_asked else "failed" if is_storm else "complete")
     return _result(book.run, book.directory.path, options.max_error_fraction)
 
@@ -289,8 +286,8 @@ async def _point(
     return outcome
 
 
-def _with_time_left(show: Show, budget: Budget) -> Show:
-    return lambda label, now: show(f"{label}, {budget.left_s:.0f} s left of the sweep", now)
+def _with_time_left(show: Show, search: Search) -> Show:
+    return lambda label, now: show(f"{label}, {search.left_s:.0f} s left of the sweep", now)
 
 
 def _timeouts(options: BenchOptions) -> Timeouts:

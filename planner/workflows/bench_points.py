@@ -1,6 +1,5 @@
 """The load points of a bench, one after the other."""
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,10 +10,9 @@ from planner.core.lengths import Apart, RequestLengths, Tokens
 from planner.core.rates import Rate
 from planner.errors import InputError, UsageError
 from planner.loadtest.schedule import Extent, Schedule, closed_loop, open_loop, replay
-from planner.loadtest.sweep import MOST_USERS, next_probe
 from planner.schema.benchmark import KnownLimits, LoadPoint
 from planner.workflows.bench_options import BenchPlan
-from planner.workflows.open_files import OTHERS, allow_open_files
+from planner.workflows.search import Search
 
 Trace = tuple[NDArray[np.float64], Tokens, Tokens]
 """Arrival times [s], prompt and answer lengths [tokens]."""
@@ -50,36 +48,8 @@ def part_of(trace: Trace, extent: Extent) -> Trace:
     return time_s[:count], prompt[:count], output[:count]
 
 
-class Budget:
-    """How much time is left of a sweep that finds its loads itself.
-
-    The loads that an earlier run measured count as long as they were asked to last.
-    """
-
-    def __init__(self, plan: BenchPlan, done: int) -> None:
-        extent = plan.extent
-        self.whole_s = plan.time_budget_s
-        self.each_s = extent.warmup_s + (extent.duration_s or 0.0)
-        self._begin_s = time.monotonic() - done * self.each_s
-
-    @property
-    def spent_s(self) -> float:
-        """So far [s]."""
-        return time.monotonic() - self._begin_s
-
-    @property
-    def left_s(self) -> float:
-        """From now on [s]."""
-        return max(0.0, self.whole_s - self.spent_s)
-
-    @property
-    def has_room(self) -> bool:
-        """Whether another load fits."""
-        return self.left_s >= self.each_s
-
-
 def schedules(
-    plan: BenchPlan, asked: Asked, limits: KnownLimits, done: Sequence[LoadPoint], budget: Budget
+    plan: BenchPlan, asked: Asked, limits: KnownLimits, done: Sequence[LoadPoint], search: Search
 ) -> Iterator[tuple[Schedule, list[str]]]:
     """Each load point to come, and what must be known of it: closed loops first, then open ones.
 
@@ -88,13 +58,13 @@ def schedules(
         asked: what requests are made of.
         limits: of the server, as far as they are known.
         done: the points measured so far, which a sweep finds its next load from; grows from one to the next.
-        budget: of such a sweep.
+        search: of such a sweep.
 
     Raises:
         UsageError: the arrivals cannot be drawn, or no request would fit.
     """
     try:
-        for schedule in _unlimited(plan, asked, limits, done, budget):
+        for schedule in _unlimited(plan, asked, done, search):
             if schedule.concurrency is None and not len(schedule.measured):
                 raise UsageError(f"--duration-s: no request falls into it at {schedule.label}; make it longer")
             yield _fitting(asked, schedule, limits.max_model_len)
@@ -102,15 +72,13 @@ def schedules(
         raise UsageError(f"--{error.field.replace('_', '-')}: {error.message}") from error
 
 
-def _unlimited(
-    plan: BenchPlan, asked: Asked, limits: KnownLimits, done: Sequence[LoadPoint], budget: Budget
-) -> Iterator[Schedule]:
+def _unlimited(plan: BenchPlan, asked: Asked, done: Sequence[LoadPoint], search: Search) -> Iterator[Schedule]:
     seed, lengths = plan.options.seed, asked.lengths
     if asked.trace is not None:
         yield replay(*asked.trace, plan.extent.warmup_s, (seed, 0))
         return
     if plan.finds_loads:
-        yield from _found(plan, asked, limits, done, budget)
+        yield from _found(plan, asked, done, search)
         return
     number = 0
     for number, users in enumerate(plan.users, start=1):
@@ -120,14 +88,11 @@ def _unlimited(
         number += 1
 
 
-def _found(
-    plan: BenchPlan, asked: Asked, limits: KnownLimits, done: Sequence[LoadPoint], budget: Budget
-) -> Iterator[Schedule]:
+def _found(plan: BenchPlan, asked: Asked, done: Sequence[LoadPoint], search: Search) -> Iterator[Schedule]:
     """Loads that a sweep finds: each follows from those before, so that a run that goes on finds the same ones."""
-    most_users = most_users_of(plan, limits)
     number = 0
-    while number < len(done) or budget.has_room:
-        probe = next_probe(done[:number], plan.slo, most_users, is_closed(plan, asked))
+    while number < len(done) or search.has_room:
+        probe = search.next_probe(done[:number])
         if probe is None:
             return
         seed = (plan.options.seed, number)
@@ -136,17 +101,6 @@ def _found(
         else:
             yield open_loop(plan.stream, Rate.constant(probe.rate_per_s or 0.0), asked.lengths, plan.extent, seed)
         number += 1
-
-
-def most_users_of(plan: BenchPlan, limits: KnownLimits) -> int:
-    """Users that such a sweep goes up to: twice as many as the server runs at once, where that is known."""
-    known = (2 * limits.max_num_seqs if limits.max_num_seqs else MOST_USERS, plan.extent.requests or MOST_USERS)
-    return max(1, min(MOST_USERS, plan.options.processes * round(min(allow_open_files() - OTHERS, MOST_USERS)), *known))
-
-
-def is_closed(plan: BenchPlan, asked: Asked) -> bool:
-    """Whether such a sweep is of users alone."""
-    return asked.turns > 1 or plan.options.arrival == "closed"
 
 
 def _fitting(asked: Asked, schedule: Schedule, max_model_len: int | None) -> tuple[Schedule, list[str]]:

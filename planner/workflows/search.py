@@ -1,0 +1,66 @@
+"""A sweep that finds its loads itself, within its time."""
+
+import time
+from collections.abc import Sequence
+
+from planner.loadtest.sweep import MOST_USERS, Probe, next_probe, result_of
+from planner.schema.benchmark import KnownLimits, LoadPoint, RunPoint
+from planner.schema.sweep import SweepResult
+from planner.workflows.bench_options import BenchPlan
+from planner.workflows.open_files import OTHERS, allow_open_files
+
+
+class Search:
+    """What such a sweep measures next, how much time is left for it, and what it found.
+
+    Loads that an earlier run measured count as long as they were asked to last.
+    """
+
+    def __init__(self, plan: BenchPlan, limits: KnownLimits, has_turns: bool, done: int) -> None:
+        """Begins now.
+
+        Args:
+            plan: what is asked.
+            limits: of the server, as far as they are known.
+            has_turns: whether requests are conversations, which need users.
+            done: loads that are measured already.
+        """
+        extent = plan.extent
+        self._slo = plan.slo
+        self._is_closed = has_turns or plan.options.arrival == "closed"
+        self._most_users = _most_users(plan, limits)
+        self._budget_s = plan.time_budget_s
+        self._each_s = extent.warmup_s + (extent.duration_s or 0.0)
+        self._begin_s = time.monotonic() - done * self._each_s
+
+    @property
+    def left_s(self) -> float:
+        """Of its time [s]."""
+        return max(0.0, self._budget_s - self._spent_s)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another load fits into it."""
+        return self.left_s >= self._each_s
+
+    @property
+    def _spent_s(self) -> float:
+        return time.monotonic() - self._begin_s
+
+    def next_probe(self, points: Sequence[LoadPoint]) -> Probe | None:
+        """The next load after these; None where all is found."""
+        return next_probe(points, self._slo, self._most_users, self._is_closed)
+
+    def result(self, points: Sequence[RunPoint]) -> SweepResult:
+        """What it found; points that were cut off say nothing."""
+        whole = [point.metrics for point in points if not point.is_cut]
+        spent = {"time_budget_s": self._budget_s, "spent_s": round(self._spent_s, 1)}
+        is_complete = self.next_probe(whole) is None
+        return result_of(whole, self._slo).model_copy(update={**spent, "is_complete": is_complete})
+
+
+def _most_users(plan: BenchPlan, limits: KnownLimits) -> int:
+    """Users that it goes up to: twice as many as the server runs at once, where that is known."""
+    open_files = plan.options.processes * max(1.0, allow_open_files() - OTHERS)
+    at_once = 2 * limits.max_num_seqs if limits.max_num_seqs else MOST_USERS
+    return int(min(MOST_USERS, at_once, plan.extent.requests or MOST_USERS, open_files))
