@@ -18,6 +18,7 @@ from planner.loadtest.driver import Load
 from planner.loadtest.recipe import Recipe
 from planner.loadtest.schedule import Ask
 from planner.loadtest.texts import Calibration, Texts
+from planner.store.prompt_files import OwnPrompt
 
 _PREFIX, _CHOICE, _MARK = range(1, 4)
 """Streams of random numbers besides that of the texts."""
@@ -74,7 +75,7 @@ class PromptLoad:
             before.append(self._marks.text(_MARK_WORDS, ask.index))
         prompt = self._recipe.prompts[ask.row].after("\n\n".join(before))
         if self._client.endpoint == "completions":
-            return "\n\n".join(str(message["content"]) for message in prompt)
+            return OwnPrompt(tuple(prompt)).text
         return prompt
 
     def _chosen(self, index: int) -> tuple[str, int | None]:

@@ -15,8 +15,8 @@ MOST_USERS = 1024
 """Of a sweep that finds its loads itself; vLLM runs 256 requests at a time unless it is told otherwise."""
 SHARES_OF_SATURATION = (0.25, 0.5, 0.75, 0.9)
 """Open-loop rates for the fit: from idle to nearly full."""
-_FLAT_FRACTION, _NEARLY_FLAT_FRACTION = 0.02, 0.05
-"""Throughput that a doubling of users adds: with less than the first, or twice less than the second, it is found."""
+_FLAT_FRACTION = 0.05
+"""Where two doublings of the users in a row each add less throughput, no more is to come; one alone may be chance."""
 _FALLEN_FRACTION = 0.02
 _NEAR = 1.05
 """The highest rate within the service level is known to 5 %."""
@@ -81,8 +81,7 @@ def _climb(points: Sequence[LoadPoint], most_users: int) -> Probe | None:
         return Probe(users=users)
     best = max(by_users, key=lambda count: by_users[count])
     if by_users[max(by_users)] < (1 - _FALLEN_FRACTION) * by_users[best]:
-        doubled = [count for count in by_users if count & (count - 1) == 0 or count == most_users]
-        peak = max(doubled, key=lambda count: by_users[count])
+        peak = max(_doubled(by_users), key=lambda count: by_users[count])
         for between in (round(peak * sqrt(2)), round(peak / sqrt(2))):
             if between not in by_users and 1 <= between <= most_users:
                 return Probe(users=between)
@@ -90,17 +89,31 @@ def _climb(points: Sequence[LoadPoint], most_users: int) -> Probe | None:
 
 
 def _is_flat(by_users: dict[int, float], users: int) -> bool:
-    """Whether throughput has stopped growing with the last doublings."""
-    counts = [count for count in sorted(by_users) if count <= users]
-    gains = [by_users[later] / by_users[before] - 1 for before, later in pairwise(counts) if by_users[before] > 0]
-    return bool(gains) and (gains[-1] < _FLAT_FRACTION or (max(gains[-2:]) < _NEARLY_FLAT_FRACTION and len(gains) > 1))
+    """Whether throughput has stopped growing with the last two doublings."""
+    doubled = [count for count in _doubled(by_users) if count <= users]
+    gains = [by_users[later] / by_users[before] - 1 for before, later in pairwise(doubled) if by_users[before] > 0]
+    return len(gains) > 1 and max(gains[-2:]) < _FLAT_FRACTION
+
+
+def _doubled(by_users: dict[int, float]) -> list[int]:
+    """The users of the climb: powers of two, and the most."""
+    most = max(by_users)
+    return sorted(count for count in by_users if count & (count - 1) == 0 or count == most)
 
 
 def _is_broken(points: Sequence[LoadPoint], users: int) -> bool:
     """Whether the last load says that more users would not be measured."""
-    (point, *_) = [point for point in points if point.concurrency == users]
+    return any(point.concurrency == users and not _is_sound(point) for point in points)
+
+
+def _is_sound(point: LoadPoint) -> bool:
+    """Whether the client kept up, and nearly all requests were answered."""
     is_client_full = point.client is not None and point.client.is_saturated
-    return is_client_full or point.requests.failed > _MOST_FAILED_FRACTION * point.requests.sent
+    return not is_client_full and not _is_failing(point)
+
+
+def _is_failing(point: LoadPoint) -> bool:
+    return not point.requests.ok or point.requests.failed > _MOST_FAILED_FRACTION * point.requests.sent
 
 
 def _throughput(point: LoadPoint) -> float:
@@ -111,14 +124,16 @@ def _throughput(point: LoadPoint) -> float:
 def _saturation(points: Sequence[LoadPoint]) -> Saturation | None:
     """The best throughput of the closed loops."""
     closed = [point for point in points if point.concurrency is not None]
-    best = max(closed, key=_throughput, default=None)
+    best = max(filter(_is_sound, closed), key=_throughput, default=None)
     if best is None or not best.output_tokens_per_s or best.concurrency is None:
         return None
+    by_users = {point.concurrency: _throughput(point) for point in closed if point.concurrency is not None}
     tokens_per_request = best.output_tokens_per_s / best.achieved_requests_per_s
     return Saturation(
         users=best.concurrency,
         output_tokens_per_s=_throughput(best),
         requests_per_s=_throughput(best) / tokens_per_request,
+        is_lower_bound=not _is_flat(by_users, max(by_users)),
     )
 
 
@@ -187,18 +202,18 @@ def _verdict(repeats: Sequence[LoadPoint], slo: Slo) -> bool | None:
 def _over(point: LoadPoint, name: str, limit: float) -> float:
     """The percentile over its limit; 2 where the server did not keep up or gave no figure."""
     found = getattr(point, name).p95
-    is_full = point.is_saturated or point.requests.failed > _MOST_FAILED_FRACTION * point.requests.sent
-    return 2.0 if found is None or is_full else min(2.0, found / limit)
+    return 2.0 if found is None or point.is_saturated or _is_failing(point) else min(2.0, found / limit)
 
 
 def _is_clear(point: LoadPoint, slo: Slo) -> bool:
     """Whether chance alone would not put the point on the other side of a limit."""
-    if point.is_saturated:
+    if point.is_saturated or _is_failing(point):
         return True
     sides = []
     for name, limit in _limits(slo):
         found = getattr(point, name)
-        low, high = found.ci95_p95 or (found.p95 / _FAR, found.p95 * _FAR) if found.p95 is not None else (0.0, inf)
+        p95 = inf if found.p95 is None else found.p95
+        low, high = found.ci95_p95 or (p95 / _FAR, p95 * _FAR)
         sides.append(-1 if high <= limit else 1 if low > limit else 0)
     return 1 in sides or 0 not in sides
 

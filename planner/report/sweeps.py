@@ -6,7 +6,7 @@ from planner.schema.sweep import RateWithinSlo, SweepResult
 
 
 def sweep_lines(found: SweepResult) -> Iterator[str]:
-    r"""Saturation and the highest rate within the service level, a line each; and whether the time was too short.
+    r"""Saturation and the highest rate within the service level, a line each; and whether something is missing.
 
     Example:
         >>> from planner.schema.sweep import Saturation
@@ -20,11 +20,12 @@ def sweep_lines(found: SweepResult) -> Iterator[str]:
     else:
         users = "1 user" if best.users == 1 else f"{best.users} users"
         tokens_per_s = f"{best.output_tokens_per_s:,.0f} output tokens/s"
-        yield f"saturation: {best.requests_per_s:.3g} requests/s, {tokens_per_s}, with {users}"
+        least = "at least " if best.is_lower_bound else ""
+        yield f"saturation: {least}{best.requests_per_s:.3g} requests/s, {tokens_per_s}, with {users}"
     if found.rate_within_slo is not None:
         yield f"within the service level: {_ends(found.rate_within_slo)}"
     if not found.is_complete:
-        yield f"the sweep's {found.time_budget_s or 0:.0f} s were over before all was found: a longer --time-budget-s"
+        yield f"the sweep ended after {found.spent_s or 0:.0f} s, before all was found"
 
 
 def _ends(rate: RateWithinSlo) -> str:

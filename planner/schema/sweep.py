@@ -16,6 +16,8 @@ class Saturation(FileModel):
     """While all users waited [tokens/s]."""
     requests_per_s: NonNegative
     """The same in requests of this workload [requests/s]."""
+    is_lower_bound: bool = False
+    """Whether throughput still grew with the last users that were tried: there may be more."""
 
 
 class RateWithinSlo(FileModel):

@@ -1,5 +1,6 @@
 """`planner.workload/1`: what the requests of a load test are made of; how often they come is another matter."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -99,6 +100,8 @@ class WorkloadSpec(RuledFileModel):
             yield from _misfits_of_conversation(data)
         yield from _misfits_of_prefix(data)
         models, parameters = data.get("models"), data.get("parameters")
+        if isinstance(parameters, Mapping) and not _can_be_written(parameters):
+            yield "parameters", "must be what JSON can hold, without halves of characters"
         if isinstance(models, Mapping) and len(models) > MOST_MODELS:
             yield "models", f"at most {MOST_MODELS}"
         for name in parameters if isinstance(parameters, Mapping) else ():
@@ -106,6 +109,14 @@ class WorkloadSpec(RuledFileModel):
                 yield f"parameters.{name}", "is set by the load test itself"
             elif name in ("tools", "tool_choice") and data.get("endpoint") == "completions":
                 yield f"parameters.{name}", "needs endpoint: chat"
+
+
+def _can_be_written(data: Mapping[str, Any]) -> bool:
+    try:
+        json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _misfits_of_conversation(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

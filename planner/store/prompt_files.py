@@ -16,6 +16,7 @@ _MOST_BYTES, _MOST_PROMPTS, _MOST_TOLD = 2**28, 1_000_000, 50
 _TEXTS = ("prompt", "text", "question", "input")
 _LIMITS = ("output_tokens", "max_tokens", "max_completion_tokens")
 _MOST_TOKENS = 100_000_000
+_HALF = "holds half of a character (a surrogate without its other half), which cannot be sent"
 _ALLOWED = "needs messages, or a text as one of prompt, text, question, input"
 
 Message = Mapping[str, Any]
@@ -125,6 +126,8 @@ def _read(file: str, rows: Iterator[tuple[int, Any]]) -> tuple[list[OwnPrompt], 
     problems: list[Problem] = []
     for line, row in rows:
         found = row if isinstance(row, ValueError) else _prompt(row)
+        if isinstance(found, OwnPrompt) and not _can_be_sent(found):
+            found = ValueError(_HALF)
         if isinstance(found, OwnPrompt):
             prompts.append(found)
         else:
@@ -160,12 +163,27 @@ def _prompt(row: Any) -> OwnPrompt | ValueError:
     return OwnPrompt((*before, {"role": "user", "content": text}), limit)
 
 
+def _can_be_sent(prompt: OwnPrompt) -> bool:
+    """Whether all of it is text that can be written: JSON may hold half of a character."""
+    return is_whole_text(json.dumps(prompt.messages, ensure_ascii=False))
+
+
+def is_whole_text(text: str) -> bool:
+    """Whether a text can be written as UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _is_message(message: Any) -> bool:
     return (
         isinstance(message, dict)
         and isinstance(message.get("role"), str)
         and isinstance(message.get("content"), str | list)
         and bool(message["content"])
+        and (isinstance(message["content"], str) or all(isinstance(part, dict) for part in message["content"]))
     )
 
 
@@ -208,6 +226,8 @@ def _of_promptfoo(path: Path) -> tuple[list[OwnPrompt], list[Problem]]:
                 problems.append(document.problem(("prompts", number), f"is no template for tests[{place}]: {error}"))
                 continue
             prompts.append(OwnPrompt(tuple(_messages(said))))
+            if not _can_be_sent(prompts[-1]):
+                problems.append(document.problem(("tests", place), _HALF))
     return prompts, problems
 
 

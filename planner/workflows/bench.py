@@ -203,7 +203,7 @@ async def _measure(
             # A prefix cache knows the prompts of the last run, and of a point that was cut off and is sent again.
             salt = time.time_ns()
             is_storm = False
-            search = Search(plan, server.limits, asked.turns > 1, len(book.points))
+            search = Search(plan, server.limits, asked.turns, len(book.points))
             points = schedules(plan, asked, server.limits, book.points, search)
             show_left = _with_time_left(show, search) if plan.finds_loads else show
             for schedule, told in book.to_come(points, content.made_of):
@@ -216,8 +216,10 @@ async def _measure(
                 squared_cv = squared_cv_of(plan.arrival, options.burstiness or 1.0) if is_kept else None
                 offered = Offered(schedule.offered_requests_per_s, schedule.concurrency, squared_cv, recipe.expected)
                 point = load_point(offered, outcome, plan.slo, [*notes, *told, *watch.warnings])
-                is_storm = bool(outcome.given_up)
-                point = point.model_copy(update={"doubts": watch.doubts, "server": watch.figures})
+                gave_up = [f"given up: {outcome.given_up}"] if outcome.given_up else []
+                point = point.model_copy(update={"doubts": [*gave_up, *watch.doubts], "server": watch.figures})
+                # A sweep that finds its loads learns from one that is too high, and goes on with others.
+                is_storm = bool(gave_up) and not (plan.finds_loads and book.points)
                 book.add(point, salt, is_cut=outcome.is_interrupted or is_storm)
                 if is_storm or interruption.is_asked:
                     break

@@ -191,6 +191,8 @@ def read_options(options: BenchOptions, environment: Mapping[str, str]) -> Bench
         limits=read(lambda: parse_limits(options.limits), KnownLimits()),
         accelerator=read(lambda: parse_accelerator(options.accelerator), None),
     )
+    if plan.finds_loads and extent.warmup_s + (extent.duration_s or 0.0) > plan.time_budget_s:
+        mistakes.append(f"--time-budget-s: must have room for one load; given: {plan.time_budget_s:g}")
     if len(plan.rates) + len(plan.users) > _MOST_POINTS:
         mistakes.append(f"--sweep: {_MOST_POINTS} loads are the most")
     mistakes += _too_many(plan)

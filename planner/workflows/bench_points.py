@@ -91,7 +91,7 @@ def _unlimited(plan: BenchPlan, asked: Asked, done: Sequence[LoadPoint], search:
 def _found(plan: BenchPlan, asked: Asked, done: Sequence[LoadPoint], search: Search) -> Iterator[Schedule]:
     """Loads that a sweep finds: each follows from those before, so that a run that goes on finds the same ones."""
     number = 0
-    while number < len(done) or search.has_room:
+    while number < len(done) or search.has_room():
         probe = search.next_probe(done[:number])
         if probe is None:
             return
@@ -105,17 +105,21 @@ def _found(plan: BenchPlan, asked: Asked, done: Sequence[LoadPoint], search: Sea
 
 def _fitting(asked: Asked, schedule: Schedule, max_model_len: int | None) -> tuple[Schedule, list[str]]:
     """The schedule with requests that the server's context holds: those of a spread are shortened, others refused."""
+    notes = []
+    if schedule.concurrency is not None and len(schedule.measured) < asked.turns * schedule.concurrency:
+        users = -(-len(schedule.measured) // asked.turns)
+        notes.append(f"{len(schedule.measured)} requests keep only {users} of {schedule.concurrency} users busy")
     if max_model_len is None:
-        return schedule, []
+        return schedule, notes
     lengths = asked.lengths
     if asked.trace is None and isinstance(lengths, Apart) and lengths.are_all_alike:
         total = asked.turns * (lengths.prompts.p50 + lengths.answers.p50)
         if total > max_model_len:
             told = f"{total:g} tokens together, but the server's max_model_len is {max_model_len}"
             raise UsageError(f"--input-tokens and --output-tokens: {told}")
-        return schedule, []
+        return schedule, notes
     fitting, shortened = schedule.within(max_model_len)
     if not shortened or schedule.concurrency is not None:  # of a closed loop nobody knows yet how many are sent
-        return fitting, []
+        return fitting, notes
     of = f"{shortened} of {len(schedule.measured)} requests"
-    return fitting, [f"{of} were shortened to fit the server's max_model_len of {max_model_len}"]
+    return fitting, [*notes, f"{of} were shortened to fit the server's max_model_len of {max_model_len}"]

@@ -16,32 +16,35 @@ class Search:
     Loads that an earlier run measured count as long as they were asked to last.
     """
 
-    def __init__(self, plan: BenchPlan, limits: KnownLimits, has_turns: bool, done: int) -> None:
+    def __init__(self, plan: BenchPlan, limits: KnownLimits, turns: int, done: int) -> None:
         """Begins now.
 
         Args:
             plan: what is asked.
             limits: of the server, as far as they are known.
-            has_turns: whether requests are conversations, which need users.
+            turns: of a conversation, which needs users; 1 where each request stands alone.
             done: loads that are measured already.
         """
         extent = plan.extent
         self._slo = plan.slo
-        self._is_closed = has_turns or plan.options.arrival == "closed"
-        self._most_users = _most_users(plan, limits)
+        self._is_closed = turns > 1 or plan.options.arrival == "closed"
+        self._most_users = _most_users(plan, limits, turns)
         self._budget_s = plan.time_budget_s
         self._each_s = extent.warmup_s + (extent.duration_s or 0.0)
-        self._begin_s = time.monotonic() - done * self._each_s
+        self._now_s = time.monotonic()
+        self._begin_s = self._now_s - done * self._each_s
+        self._begun = 0
 
     @property
     def left_s(self) -> float:
         """Of its time [s]."""
         return max(0.0, self._budget_s - self._spent_s)
 
-    @property
     def has_room(self) -> bool:
-        """Whether another load fits into it."""
-        return self.left_s >= self._each_s
+        """Whether another load fits into it, if it takes as long as was asked or as those before took on average."""
+        each_s = max(self._each_s, (time.monotonic() - self._now_s) / max(1, self._begun))
+        self._begun += 1
+        return self.left_s > 0 and self.left_s >= each_s
 
     @property
     def _spent_s(self) -> float:
@@ -59,8 +62,9 @@ class Search:
         return result_of(whole, self._slo).model_copy(update={**spent, "is_complete": is_complete})
 
 
-def _most_users(plan: BenchPlan, limits: KnownLimits) -> int:
+def _most_users(plan: BenchPlan, limits: KnownLimits, turns: int) -> int:
     """Users that it goes up to: twice as many as the server runs at once, where that is known."""
     open_files = plan.options.processes * max(1.0, allow_open_files() - OTHERS)
+    conversations = plan.extent.requests // turns if plan.extent.requests else MOST_USERS
     at_once = 2 * limits.max_num_seqs if limits.max_num_seqs else MOST_USERS
-    return int(min(MOST_USERS, at_once, plan.extent.requests or MOST_USERS, open_files))
+    return int(min(MOST_USERS, at_once, max(1, conversations), open_files))

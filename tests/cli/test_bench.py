@@ -170,6 +170,35 @@ def test_sweep_measures_closed_loops_and_rates_below_their_best(tmp_path: Path) 
     assert [len(records) for records in loaded.requests] == [point["requests"]["sent"] for point in data["points"]]
 
 
+def test_a_sweep_goes_on_below_a_load_that_is_refused(tmp_path: Path) -> None:
+    with KnownServer() as server:
+        arguments = ("--sweep", "--requests", "200", "--limits", "max_num_seqs=2", *SHORT, "--json", "--out", "run")
+        server.modes = ("ok",) * 400 + ("http_429",) * 53 + ("ok",) * 5000
+        done = bench(tmp_path, "--url", server.url, *arguments)
+    assert done.returncode == 4
+    data = json.loads(done.stdout)
+    users = [point["concurrency"] for point in data["points"] if point["concurrency"]]
+    assert users == [1, 2, 4, 3], "between the load that was given up and the best"
+    assert len(data["points"]) == 8, "four rates come after them"
+    assert data["sweep"]["saturation"]["users"] in (2, 3)
+    assert "4 users: given up: 50 requests failed one after the other" in done.stderr
+    assert read_run(tmp_path / "run").run.status == "complete"
+
+
+def test_a_sweep_without_room_for_a_load_is_refused(tmp_path: Path) -> None:
+    done = bench(tmp_path, "--url", "http://127.0.0.1:9", "--sweep", "--time-budget-s", "2", "--duration-s", "5")
+    assert done.returncode == 2
+    assert "--time-budget-s: must have room for one load; given: 2" in done.stderr
+
+
+def test_a_sweep_ends_when_its_time_is_over(tmp_path: Path) -> None:
+    with KnownServer(first_s=0.05) as server:
+        arguments = ("--sweep", "--requests", "20", "--time-budget-s", "1.5")
+        data = measured(tmp_path, server, *arguments)
+    assert not data["sweep"]["is_complete"]
+    assert 1 <= len(data["points"]) <= 4
+
+
 def test_table_and_warnings_for_people(tmp_path: Path) -> None:
     with KnownServer("several") as server:
         arguments = ("--sweep", "--rate", "20", "--concurrency", "1,2", "--requests", "5")

@@ -210,6 +210,7 @@ def test_a_run_goes_on_with_its_workload_and_not_with_another(tmp_path: Path) ->
         ({"input_tokens": 0, "output_tokens": 5}, "input_tokens: "),
         ({"input_tokens": 9, "output_tokens": 5, "shared_prefix": {"tokens": 9}}, "must be less than input_tokens"),
         ({"input_tokens": 9, "output_tokens": 5, "parameters": {"model": "x"}}, "is set by the load test itself"),
+        ({"input_tokens": 9, "output_tokens": 5, "parameters": {"stop": "\ud800"}}, "halves of characters"),
         ({"input_tokens": 9, "output_tokens": 5, "turns": 4}, "turns"),
         ({"prompts": "none.jsonl", "output_tokens": 5}, "no such file"),
         ({"lengths_of": "none.csv"}, "no such file"),
@@ -233,6 +234,16 @@ def test_options_that_do_not_go_with_a_workload_are_told_at_once(tmp_path: Path)
     done = bench(tmp_path, "http://127.0.0.1:9", workload, "--concurrency", "5", "--input-tokens", "7")
     assert done.returncode == 2
     assert "--input-tokens: not with --workload" in done.stderr
+
+
+def test_conversations_that_keep_fewer_users_busy_than_asked_say_so(tmp_path: Path) -> None:
+    with KnownServer() as server:
+        workload = written(tmp_path, input_tokens=30, output_tokens=2, conversation={"turns": 4})
+        done = planner(
+            *(tmp_path, "bench", "--url", server.url, "--workload", str(workload), "--out", "run"),
+            *("--concurrency", "8", "--requests", "8"),
+        )
+    assert "8 requests keep only 2 of 8 users busy" in done.stderr
 
 
 def test_models_that_a_server_does_not_offer_are_told(tmp_path: Path) -> None:

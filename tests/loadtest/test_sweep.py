@@ -132,10 +132,37 @@ def test_service_level_that_all_meet_is_tried_beyond_saturation() -> None:
 def test_users_end_at_the_most_and_where_the_client_is_full() -> None:
     users = [point.concurrency for point in swept(lambda count: 30.0 * count, lambda _: 0.1, most_users=12)]
     assert users[:5] == [1, 2, 4, 8, 12]
-    full = measured(1, None, 30.0, 0.1).model_copy(update={"client": ClientHealth(is_saturated=True)})
-    after = next_probe([full], Slo())
+    full = measured(2, None, 60.0, 0.1).model_copy(update={"client": ClientHealth(is_saturated=True)})
+    after = next_probe([measured(1, None, 30.0, 0.1), full], Slo())
     assert after is not None
     assert after.users is None
+
+
+def test_one_doubling_without_a_gain_is_no_end() -> None:
+    by_users = {1: 100.0, 2: 200.0, 4: 300.0, 8: 304.0, 16: 500.0, 32: 900.0, 64: 905.0, 128: 906.0}
+    points = swept(lambda users: by_users.get(users, 906.0), lambda _: 0.1)
+    found = result_of(points, NO_SLO).saturation
+    assert found is not None
+    assert found.output_tokens_per_s == 906.0
+    assert not found.is_lower_bound
+
+
+def test_saturation_that_was_not_reached_is_a_lower_bound() -> None:
+    found = result_of(swept(lambda users: 30.0 * users, lambda _: 0.1, most_users=16), NO_SLO).saturation
+    assert found is not None
+    assert (found.users, found.is_lower_bound) == (16, True)
+
+
+def test_a_load_that_failed_is_no_saturation_and_ends_the_climb() -> None:
+    points = [measured(users, None, 30.0 * users, 0.1) for users in (1, 2, 4)]
+    nothing = RequestCounts(sent=0, ok=0, failed=0)
+    points.append(measured(8, None, 500.0, 0.1).model_copy(update={"requests": nothing}))
+    after = next_probe(points, NO_SLO)
+    assert after is not None
+    assert after.users is None
+    found = result_of(points, NO_SLO).saturation
+    assert found is not None
+    assert (found.users, found.is_lower_bound) == (4, True)
 
 
 def test_the_same_loads_give_the_same_next_one() -> None:

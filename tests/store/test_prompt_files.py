@@ -74,6 +74,8 @@ def test_something_said_before_goes_into_the_first_message(tmp_path: Path) -> No
         ("p.jsonl", '{"prompt": "a", "max_tokens": 0}', ("output_tokens must be a whole number",)),
         ("p.jsonl", '{"messages": [{"role": "user"}]}', ("each with role and content",)),
         ("p.jsonl", "", ("holds no prompts",)),
+        ("p.jsonl", '{"prompt": "a \\ud800"}', (":1: holds half of a character",)),
+        ("p.jsonl", '{"messages": [{"role": "user", "content": ["a"]}]}', ("each with role and content",)),
         ("p.csv", "a,b\n1,2\n", ("needs a column prompt",)),
         ("p.csv", "prompt\na,b\n", (":2: has 2 fields; allowed: 1",)),
         ("p.csv", 'prompt\n"a\n', ("is not CSV",)),
