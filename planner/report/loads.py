@@ -198,7 +198,8 @@ def _legend(points: Sequence[LoadPoint]) -> list[str]:
 
 def _label(point: LoadPoint) -> str:
     is_open = point.offered_requests_per_s is not None
-    load = f"{point.offered_requests_per_s:.4g}/s" if is_open else f"{point.concurrency} users"
+    users = "1 user" if point.concurrency == 1 else f"{point.concurrency} users"
+    load = f"{point.offered_requests_per_s:.4g}/s" if is_open else users
     return f"{load} (too much)" if point.is_saturated and is_open else load
 
 

@@ -114,6 +114,8 @@ def with_workload(plan: BenchPlan, workload: WorkloadFile) -> BenchPlan:
         mistakes.append(f"--endpoint: the workload is for {endpoint}; given: {plan.options.endpoint}")
     if spec.conversation is not None and endpoint == "completions":
         mistakes.append("--workload: conversations need --endpoint chat")
+    if endpoint == "completions" and {"tools", "tool_choice"} & spec.parameters.keys():
+        mistakes.append("--workload: tools need --endpoint chat")
     if spec.conversation is not None and plan.rates:
         told = "a conversation goes on when it was answered, so it needs users that wait: --concurrency"
         mistakes.append(f"--rate: not with this workload: {told}")
