@@ -241,7 +241,9 @@ def test_trace_that_has_changed_since_is_refused(tmp_path: Path) -> None:
         trace.write_text("\n".join(rows) + "\n")
         went_well(resume(tmp_path))
     assert changed.returncode == 2
-    assert re.search(r"is not what was sent in run/requests-000\.jsonl: the trace or the workload, .* is another", changed.stderr)
+    assert re.search(
+        r"is not what was sent in run/requests-000\.jsonl: the trace or the workload, .* is another", changed.stderr
+    )
     assert [len(point) for point in asked(tmp_path)] == [40]
 
 
