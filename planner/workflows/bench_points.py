@@ -91,7 +91,7 @@ def _unlimited(plan: BenchPlan, asked: Asked, done: Sequence[LoadPoint], search:
 def _found(plan: BenchPlan, asked: Asked, done: Sequence[LoadPoint], search: Search) -> Iterator[Schedule]:
     """Loads that a sweep finds: each follows from those before, so that a run that goes on finds the same ones."""
     number = 0
-    while number < len(done) or search.has_room():
+    while number < len(done) or search.has_room(number):
         probe = search.next_probe(done[:number])
         if probe is None:
             return

@@ -31,20 +31,20 @@ class Search:
         self._most_users = _most_users(plan, limits, turns)
         self._budget_s = plan.time_budget_s
         self._each_s = extent.warmup_s + (extent.duration_s or 0.0)
-        self._now_s = time.monotonic()
-        self._begin_s = self._now_s - done * self._each_s
-        self._begun = 0
+        self._begin_s = time.monotonic() - done * self._each_s
 
     @property
     def left_s(self) -> float:
         """Of its time [s]."""
         return max(0.0, self._budget_s - self._spent_s)
 
-    def has_room(self) -> bool:
-        """Whether another load fits into it, if it takes as long as was asked or as those before took on average."""
-        each_s = max(self._each_s, (time.monotonic() - self._now_s) / max(1, self._begun))
-        self._begun += 1
-        return self.left_s > 0 and self.left_s >= each_s
+    def has_room(self, done: int) -> bool:
+        """Whether another load fits into it, if it takes as long as was asked, or as those before took on average.
+
+        Args:
+            done: loads that are measured, earlier ones too.
+        """
+        return self.left_s > 0 and self.left_s >= max(self._each_s, self._spent_s / max(1, done))
 
     @property
     def _spent_s(self) -> float:

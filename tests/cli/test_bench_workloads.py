@@ -231,12 +231,12 @@ def test_options_that_do_not_go_with_a_workload_are_told_at_once(tmp_path: Path)
     assert done.returncode == 2
     assert "--endpoint: the workload is for chat" in done.stderr
     assert "needs users that wait" in done.stderr
-    tools = written(tmp_path, input_tokens=9, output_tokens=5, parameters={"tools": []})
-    done = bench(tmp_path, "http://127.0.0.1:9", tools, "--concurrency", "5", "--endpoint", "completions")
-    assert "tools need --endpoint chat" in done.stderr
     done = bench(tmp_path, "http://127.0.0.1:9", workload, "--concurrency", "5", "--input-tokens", "7")
     assert done.returncode == 2
     assert "--input-tokens: not with --workload" in done.stderr
+    tools = written(tmp_path, input_tokens=9, output_tokens=5, parameters={"tools": []})
+    done = bench(tmp_path, "http://127.0.0.1:9", tools, "--concurrency", "5", "--endpoint", "completions")
+    assert "tools need --endpoint chat" in done.stderr
 
 
 def test_conversations_that_keep_fewer_users_busy_than_asked_say_so(tmp_path: Path) -> None:
