@@ -29,16 +29,16 @@ _DIGITS = 3
 
 
 @dataclass(frozen=True)
-class Probe:
+class NextLoad:
     """A load to be measured: users of a closed loop, or requests per second of an open one."""
 
     users: int | None = None
     rate_per_s: float | None = None
 
 
-def next_probe(
+def next_load(
     points: Sequence[LoadPoint], slo: Slo, most_users: int = MOST_USERS, is_closed: bool = False
-) -> Probe | None:
+) -> NextLoad | None:
     """The next load of a sweep; None where all is found.
 
     Users are doubled until throughput stops growing, and where it falls, the neighbours of the best are looked at.
@@ -53,11 +53,11 @@ def next_probe(
         is_closed: whether there are only users, and no rates.
 
     Example:
-        >>> next_probe([], Slo())
-        Probe(users=1, rate_per_s=None)
+        >>> next_load([], Slo())
+        NextLoad(users=1, rate_per_s=None)
     """
-    probe = _climb(points, most_users)
-    return probe if probe is not None or is_closed else _ladder(points) or _bisect(points, slo)
+    load = _climb(points, most_users)
+    return load if load is not None or is_closed else _ladder(points) or _bisect(points, slo)
 
 
 def result_of(points: Sequence[LoadPoint], slo: Slo) -> SweepResult:
@@ -69,7 +69,7 @@ def result_of(points: Sequence[LoadPoint], slo: Slo) -> SweepResult:
 # ---- saturation
 
 
-def _climb(points: Sequence[LoadPoint], most_users: int) -> Probe | None:
+def _climb(points: Sequence[LoadPoint], most_users: int) -> NextLoad | None:
     """More users until it helps no more; then, where throughput has a peak, its neighbours."""
     by_users = {point.concurrency: _throughput(point) for point in points if point.concurrency is not None}
     users = 1
@@ -78,13 +78,13 @@ def _climb(points: Sequence[LoadPoint], most_users: int) -> Probe | None:
             break
         users = min(2 * users, most_users)
     else:
-        return Probe(users=users)
+        return NextLoad(users=users)
     best = max(by_users, key=lambda count: by_users[count])
     if by_users[max(by_users)] < (1 - _FALLEN_FRACTION) * by_users[best]:
         peak = max(_doubled(by_users), key=lambda count: by_users[count])
         for between in (round(peak * sqrt(2)), round(peak / sqrt(2))):
             if between not in by_users and 1 <= between <= most_users:
-                return Probe(users=between)
+                return NextLoad(users=between)
     return None
 
 
@@ -140,7 +140,7 @@ def _saturation(points: Sequence[LoadPoint]) -> Saturation | None:
 # ---- open loops
 
 
-def _ladder(points: Sequence[LoadPoint]) -> Probe | None:
+def _ladder(points: Sequence[LoadPoint]) -> NextLoad | None:
     """Rates for the fit that nothing near was measured at."""
     saturation = _saturation(points)
     if saturation is None:
@@ -149,29 +149,29 @@ def _ladder(points: Sequence[LoadPoint]) -> Probe | None:
     for share in SHARES_OF_SATURATION:
         rate_per_s = _rounded(share * saturation.requests_per_s)
         if rate_per_s > 0 and not any(rate_per_s / _NEAR <= rate <= rate_per_s * _NEAR for rate in measured):
-            return Probe(rate_per_s=rate_per_s)
+            return NextLoad(rate_per_s=rate_per_s)
     return None
 
 
-def _bisect(points: Sequence[LoadPoint], slo: Slo) -> Probe | None:
+def _bisect(points: Sequence[LoadPoint], slo: Slo) -> NextLoad | None:
     """A rate between the highest that met the service level and the lowest that did not."""
     saturation = _saturation(points)
     if saturation is None or not _limits(slo):
         return None
     unclear = [rate for rate, met in _verdicts(points, slo).items() if met is None]
     if unclear:
-        return Probe(rate_per_s=unclear[0])
+        return NextLoad(rate_per_s=unclear[0])
     low, high = _bracket(points, slo)
     if low is None and high is None:
         return None
     if high is None:  # it was met at nine tenths of what the server can do
         high = _rounded(saturation.requests_per_s * _NEAR)
-        return Probe(rate_per_s=high) if high not in _verdicts(points, slo) else None
+        return NextLoad(rate_per_s=high) if high not in _verdicts(points, slo) else None
     if low is None:
         lower = _rounded(high / 2)
-        return Probe(rate_per_s=lower) if lower > _LEAST_SHARE * saturation.requests_per_s else None
+        return NextLoad(rate_per_s=lower) if lower > _LEAST_SHARE * saturation.requests_per_s else None
     between = _rounded(sqrt(low * high))
-    return Probe(rate_per_s=between) if high > _NEAR * low and between not in (low, high) else None
+    return NextLoad(rate_per_s=between) if high > _NEAR * low and between not in (low, high) else None
 
 
 def _bracket(points: Sequence[LoadPoint], slo: Slo) -> tuple[float | None, float | None]:

@@ -39,8 +39,8 @@ from planner.workflows.gpu_choice import gpus_to_watch
 from planner.workflows.interruption import Interruption, interruptible
 from planner.workflows.open_files import allow_open_files, refuse_too_many
 from planner.workflows.resume import EarlierRun, earlier_run
-from planner.workflows.search import Search
 from planner.workflows.server_watch import ServerWatch
+from planner.workflows.sweep_search import Search
 from planner.workflows.workload import read_trace
 from planner.workflows.workload_file import WorkloadFile, read_workload, with_workload
 

@@ -12,7 +12,7 @@ from planner.errors import InputError, UsageError
 from planner.loadtest.schedule import Extent, Schedule, closed_loop, open_loop, replay
 from planner.schema.benchmark import KnownLimits, LoadPoint
 from planner.workflows.bench_options import BenchPlan
-from planner.workflows.search import Search
+from planner.workflows.sweep_search import Search
 
 Trace = tuple[NDArray[np.float64], Tokens, Tokens]
 """Arrival times [s], prompt and answer lengths [tokens]."""
@@ -92,14 +92,14 @@ def _found(plan: BenchPlan, asked: Asked, done: Sequence[LoadPoint], search: Sea
     """Loads that a sweep finds: each follows from those before, so that a run that goes on finds the same ones."""
     number = 0
     while number < len(done) or search.has_room(number):
-        probe = search.next_probe(done[:number])
-        if probe is None:
+        load = search.next_load(done[:number])
+        if load is None:
             return
         seed = (plan.options.seed, number)
-        if probe.users is not None:
-            yield closed_loop(probe.users, asked.lengths, plan.extent, seed, plan.think, asked.turns)
+        if load.users is not None:
+            yield closed_loop(load.users, asked.lengths, plan.extent, seed, plan.think, asked.turns)
         else:
-            yield open_loop(plan.stream, Rate.constant(probe.rate_per_s or 0.0), asked.lengths, plan.extent, seed)
+            yield open_loop(plan.stream, Rate.constant(load.rate_per_s or 0.0), asked.lengths, plan.extent, seed)
         number += 1
 
 

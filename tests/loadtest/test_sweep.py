@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from planner.loadtest.sweep import MOST_USERS, next_probe, result_of
+from planner.loadtest.sweep import MOST_USERS, next_load, result_of
 from planner.schema.benchmark import ClientHealth, LoadPoint, RequestCounts, Statistics
 from planner.schema.scenario import Slo
 
@@ -41,12 +41,12 @@ def swept(
 ) -> list[LoadPoint]:
     """All loads of a sweep; throughput by users [tokens/s], TTFT by rate [s]."""
     points: list[LoadPoint] = []
-    while (probe := next_probe(points, slo, most_users)) is not None:
+    while (load := next_load(points, slo, most_users)) is not None:
         assert len(points) < 60, "the sweep comes to no end"
-        if probe.users is not None:
-            points.append(measured(probe.users, None, throughput(probe.users), 0.1))
+        if load.users is not None:
+            points.append(measured(load.users, None, throughput(load.users), 0.1))
         else:
-            rate = probe.rate_per_s or 0.0
+            rate = load.rate_per_s or 0.0
             points.append(measured(None, rate, TOKENS * rate, ttft_s(rate)))
     return points
 
@@ -133,7 +133,7 @@ def test_users_end_at_the_most_and_where_the_client_is_full() -> None:
     users = [point.concurrency for point in swept(lambda count: 30.0 * count, lambda _: 0.1, most_users=12)]
     assert users[:5] == [1, 2, 4, 8, 12]
     full = measured(2, None, 60.0, 0.1).model_copy(update={"client": ClientHealth(is_saturated=True)})
-    after = next_probe([measured(1, None, 30.0, 0.1), full], Slo())
+    after = next_load([measured(1, None, 30.0, 0.1), full], Slo())
     assert after is not None
     assert after.users is None
 
@@ -157,7 +157,7 @@ def test_a_load_that_failed_is_no_saturation_and_ends_the_climb() -> None:
     points = [measured(users, None, 30.0 * users, 0.1) for users in (1, 2, 4)]
     nothing = RequestCounts(sent=0, ok=0, failed=0)
     points.append(measured(8, None, 500.0, 0.1).model_copy(update={"requests": nothing}))
-    after = next_probe(points, NO_SLO)
+    after = next_load(points, NO_SLO)
     assert after is not None
     assert after.users is None
     found = result_of(points, NO_SLO).saturation
@@ -169,12 +169,12 @@ def test_the_same_loads_give_the_same_next_one() -> None:
     slo = Slo(ttft_p95_s=0.5)
     points = swept(peaking, queueing, slo)
     for count in range(len(points)):
-        probe = next_probe(points[:count], slo)
-        assert probe is not None
-        assert (probe.users, probe.rate_per_s) == (points[count].concurrency, points[count].offered_requests_per_s)
+        load = next_load(points[:count], slo)
+        assert load is not None
+        assert (load.users, load.rate_per_s) == (points[count].concurrency, points[count].offered_requests_per_s)
 
 
 def test_a_server_that_answers_nothing_has_no_saturation() -> None:
     nothing = measured(1, None, 0.0, 0.1)
     assert result_of([nothing], Slo()).saturation is None
-    assert next_probe([nothing], Slo(), most_users=1) is None
+    assert next_load([nothing], Slo(), most_users=1) is None

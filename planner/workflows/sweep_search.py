@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from planner.loadtest.sweep import MOST_USERS, Probe, next_probe, result_of
+from planner.loadtest.sweep import MOST_USERS, NextLoad, next_load, result_of
 from planner.schema.benchmark import KnownLimits, LoadPoint, RunPoint
 from planner.schema.sweep import SweepResult
 from planner.workflows.bench_options import BenchPlan
@@ -50,15 +50,15 @@ class Search:
     def _spent_s(self) -> float:
         return time.monotonic() - self._begin_s
 
-    def next_probe(self, points: Sequence[LoadPoint]) -> Probe | None:
+    def next_load(self, points: Sequence[LoadPoint]) -> NextLoad | None:
         """The next load after these; None where all is found."""
-        return next_probe(points, self._slo, self._most_users, self._is_closed)
+        return next_load(points, self._slo, self._most_users, self._is_closed)
 
     def result(self, points: Sequence[RunPoint]) -> SweepResult:
         """What it found; points that were cut off say nothing."""
         whole = [point.metrics for point in points if not point.is_cut]
         spent = {"time_budget_s": self._budget_s, "spent_s": round(self._spent_s, 1)}
-        is_complete = self.next_probe(whole) is None
+        is_complete = self.next_load(whole) is None
         return result_of(whole, self._slo).model_copy(update={**spent, "is_complete": is_complete})
 
 
