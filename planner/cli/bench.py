@@ -216,7 +216,7 @@ def bench(
         nl=False,
     )
     if result.run.sweep is not None and not json:
-        for line in sweep_lines(result.run.sweep):
+        for line in sweep_lines(result.run.sweep, result.run.slo):
             typer.echo(line)
     for warning in result.warnings:
         tell(f"warning: {warning}")

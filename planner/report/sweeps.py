@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 
+from planner.schema.scenario import Slo
 from planner.schema.sweep import RateWithinSlo, SweepResult
 
 
-def sweep_lines(found: SweepResult) -> Iterator[str]:
+def sweep_lines(found: SweepResult, slo: Slo | None = None) -> Iterator[str]:
     r"""Saturation and the highest rate within the service level, a line each; and whether something is missing.
 
     Example:
-        >>> from planner.schema.sweep import Saturation
+        >>> from planner.schema.scenario import Slo
+    from planner.schema.sweep import Saturation
         >>> best = Saturation(users=64, output_tokens_per_s=2560.0, requests_per_s=20.0)
         >>> print(*sweep_lines(SweepResult(saturation=best, rate_within_slo=None)), sep="\n")
         saturation: 20 requests/s, 2,560 output tokens/s, with 64 users
@@ -24,6 +26,8 @@ def sweep_lines(found: SweepResult) -> Iterator[str]:
         yield f"saturation: {least}{best.requests_per_s:.3g} requests/s, {tokens_per_s}, with {users}"
     if found.rate_within_slo is not None:
         yield f"within the service level: {_ends(found.rate_within_slo)}"
+    elif slo is not None and any(limit is not None for _, limit in slo):
+        yield "within the service level: not looked for, or not found; rates are, users of closed loops are not"
     if not found.is_complete:
         yield f"the sweep ended after {found.spent_s or 0:.0f} s, before all was found"
 

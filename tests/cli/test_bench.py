@@ -191,6 +191,14 @@ def test_a_sweep_without_room_for_a_load_is_refused(tmp_path: Path) -> None:
     assert "--time-budget-s: must have room for one load; given: 2" in done.stderr
 
 
+def test_a_sweep_of_users_alone_says_that_no_rate_was_looked_for(tmp_path: Path) -> None:
+    with KnownServer() as server:
+        arguments = ("--sweep", "--arrival", "closed", "--requests", "4", "--slo", "ttft_p95_s=1")
+        done = bench(tmp_path, "--url", server.url, *SHORT, *arguments)
+    assert "within the service level: not looked for" in done.stdout
+    assert "saturation: " in done.stdout
+
+
 def test_a_sweep_ends_when_its_time_is_over(tmp_path: Path) -> None:
     with KnownServer(first_s=0.05) as server:
         arguments = ("--sweep", "--requests", "20", "--time-budget-s", "1.5")
