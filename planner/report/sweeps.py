@@ -10,8 +10,7 @@ def sweep_lines(found: SweepResult, slo: Slo | None = None) -> Iterator[str]:
     r"""Saturation and the highest rate within the service level, a line each; and whether something is missing.
 
     Example:
-        >>> from planner.schema.scenario import Slo
-    from planner.schema.sweep import Saturation
+        >>> from planner.schema.sweep import Saturation
         >>> best = Saturation(users=64, output_tokens_per_s=2560.0, requests_per_s=20.0)
         >>> print(*sweep_lines(SweepResult(saturation=best, rate_within_slo=None)), sep="\n")
         saturation: 20 requests/s, 2,560 output tokens/s, with 64 users
