@@ -70,20 +70,28 @@ def bench(
     ] = None,
     requests: Annotated[int | None, typer.Option("--requests", help="How many requests per load.")] = None,
     duration_s: Annotated[
-        float | None, typer.Option("--duration-s", help="Or for how many seconds [default: 30].")
+        float | None,
+        typer.Option("--duration-s", help="Or for how many seconds [default: 30; what --time-budget-s leaves]."),
     ] = None,
-    warmup_s: Annotated[float, typer.Option("--warmup-s", help="Seconds of load before, counted nowhere.")] = 0.0,
+    warmup_s: Annotated[
+        float | None,
+        typer.Option(
+            "--warmup-s", help="Seconds of load before, counted nowhere [default: 0; with --time-budget-s a tenth]."
+        ),
+    ] = None,
     sweep: Annotated[
         bool,
         typer.Option(
             "--sweep",
-            help="Several loads: finds saturation, and with --slo the highest rate within it, by itself; "
+            help="Several loads: finds saturation, and with --slo the highest load within it, by itself; "
             "or those of --concurrency 1,2,4 and --rate 1,2,4 as lists.",
         ),
     ] = False,
     time_budget_s: Annotated[
         float | None,
-        typer.Option("--time-budget-s", help="For a sweep that finds its loads itself [default: 600]."),
+        typer.Option(
+            "--time-budget-s", help="In all, for a sweep that finds its loads itself; it ends by then [default: 600]."
+        ),
     ] = None,
     slo: Annotated[Text, typer.Option("--slo", help="ttft_p95_s=0.5,tpot_p95_s=0.04, for goodput.")] = None,
     endpoint: Annotated[Text, typer.Option("--endpoint", help="chat or completions [default: chat].")] = None,
@@ -139,7 +147,8 @@ def bench(
         typer.Option(
             "--resume",
             metavar="DIR",
-            help="Go on with a run that was interrupted or killed; alone, or with a new --url and --header.",
+            help="Go on with a run that was interrupted or killed; alone, or with a new --url and --header. "
+            "With --time-budget-s, also with a sweep whose time was over.",
         ),
     ] = None,
     json: Json = False,

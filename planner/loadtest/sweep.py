@@ -1,15 +1,17 @@
 """Which load a sweep measures next, from what it has measured so far: saturation first, then what the fit needs, and
-the highest rate within the service level.
+the highest load within the service level.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import inf, sqrt
+from math import sqrt
+from statistics import mean
 
+from planner.loadtest.within_slo import NEAR, RATES, USERS, bracket, is_failing, limits_of, to_repeat
 from planner.schema.benchmark import LoadPoint
 from planner.schema.scenario import Slo
-from planner.schema.sweep import RateWithinSlo, Saturation, SweepResult
+from planner.schema.sweep import RateWithinSlo, Saturation, SweepResult, UsersWithinSlo
 
 MOST_USERS = 1024
 """Of a sweep that finds its loads itself; vLLM runs 256 requests at a time unless it is told otherwise."""
@@ -18,13 +20,9 @@ SHARES_OF_SATURATION = (0.25, 0.5, 0.75, 0.9)
 _FLAT_FRACTION = 0.05
 """Where two doublings of the users in a row each add less throughput, no more is to come; one alone may be chance."""
 _FALLEN_FRACTION = 0.02
-_NEAR = 1.05
-"""The highest rate within the service level is known to 5 %."""
-_FAR = 1.5
-"""Where there are too few requests for an interval, a percentile so far from its limit is taken to be clear."""
-_LEAST_SHARE = 0.02
 _MOST_REPEATS = 3
-_MOST_FAILED_FRACTION = 0.1
+"""Of closed loops, over all of them: the best is measured twice, since the best of many is partly luck."""
+_LEAST_SHARE = 0.02
 _DIGITS = 3
 
 
@@ -41,10 +39,11 @@ def next_load(
 ) -> NextLoad | None:
     """The next load of a sweep; None where all is found.
 
-    Users are doubled until throughput stops growing, and where it falls, the neighbours of the best are looked at.
-    Then come open-loop rates below the saturation throughput, as the fit needs them. Where there is a service level,
-    the interval between the highest rate that met it and the lowest that did not is halved until they are within 5 %;
-    a rate whose percentile might be on either side of the limit is measured again, three times at most.
+    Users are doubled until throughput stops growing; where it falls, the neighbours of the best are looked at, and the
+    best is measured again. Then come open-loop rates below the saturation throughput, as the fit needs them. Where
+    there is a service level, the interval between the highest rate that met it and the lowest that did not is halved
+    until they are within 5 %; `to_repeat` says which rates are measured again. Where there are only users, the highest
+    number of them is found in the same way.
 
     Args:
         points: measured so far, in that order; the same give the same load.
@@ -56,14 +55,26 @@ def next_load(
         >>> next_load([], Slo())
         NextLoad(users=1, rate_per_s=None)
     """
-    load = _climb(points, most_users)
-    return load if load is not None or is_closed else _ladder(points) or _bisect(points, slo)
+    load = _climb(points, most_users) or _again(points)
+    if load is not None:
+        return load
+    return _bisect_users(points, slo, most_users) if is_closed else _ladder(points) or _bisect_rates(points, slo)
 
 
-def result_of(points: Sequence[LoadPoint], slo: Slo) -> SweepResult:
-    """What a sweep found, as far as it got."""
+def result_of(points: Sequence[LoadPoint], slo: Slo, is_closed: bool = False) -> SweepResult:
+    """What a sweep found, as far as it got; is_closed as in `next_load`."""
     saturation = _saturation(points)
-    return SweepResult(saturation=saturation, rate_within_slo=_rate_within(points, slo) if saturation else None)
+    found = SweepResult(saturation=saturation, rate_within_slo=None)
+    if saturation is None or not limits_of(slo):
+        return found
+    ends = bracket(points, slo, USERS if is_closed else RATES)
+    if ends.met is None and ends.missed is None:
+        return found
+    if not is_closed:
+        within = RateWithinSlo(met_requests_per_s=ends.met, missed_requests_per_s=ends.missed)
+        return found.model_copy(update={"rate_within_slo": within})
+    met, missed = (None if users is None else int(users) for users in (ends.met, ends.missed))
+    return found.model_copy(update={"users_within_slo": UsersWithinSlo(met_users=met, missed_users=missed)})
 
 
 # ---- saturation
@@ -71,7 +82,7 @@ def result_of(points: Sequence[LoadPoint], slo: Slo) -> SweepResult:
 
 def _climb(points: Sequence[LoadPoint], most_users: int) -> NextLoad | None:
     """More users until it helps no more; then, where throughput has a peak, its neighbours."""
-    by_users = {point.concurrency: _throughput(point) for point in points if point.concurrency is not None}
+    by_users = _by_users(points)
     users = 1
     while users in by_users:
         if users >= most_users or _is_flat(by_users, users) or _is_broken(points, users):
@@ -86,6 +97,24 @@ def _climb(points: Sequence[LoadPoint], most_users: int) -> NextLoad | None:
             if between not in by_users and 1 <= between <= most_users:
                 return NextLoad(users=between)
     return None
+
+
+def _again(points: Sequence[LoadPoint]) -> NextLoad | None:
+    """The best closed loop, where it was measured only once."""
+    users = [point.concurrency for point in points if point.concurrency is not None]
+    best = _saturation(points)
+    if best is None or users.count(best.users) > 1 or len(users) - len(set(users)) >= _MOST_REPEATS:
+        return None
+    return NextLoad(users=best.users)
+
+
+def _by_users(points: Sequence[LoadPoint]) -> dict[int, float]:
+    """Throughput of each number of users, on average over the times it was measured [tokens/s]."""
+    measured: dict[int, list[float]] = {}
+    for point in points:
+        if point.concurrency is not None:
+            measured.setdefault(point.concurrency, []).append(_throughput(point))
+    return {users: mean(throughputs) for users, throughputs in measured.items()}
 
 
 def _is_flat(by_users: dict[int, float], users: int) -> bool:
@@ -109,11 +138,7 @@ def _is_broken(points: Sequence[LoadPoint], users: int) -> bool:
 def _is_sound(point: LoadPoint) -> bool:
     """Whether the client kept up, and nearly all requests were answered."""
     is_client_full = point.client is not None and point.client.is_saturated
-    return not is_client_full and not _is_failing(point)
-
-
-def _is_failing(point: LoadPoint) -> bool:
-    return not point.requests.ok or point.requests.failed > _MOST_FAILED_FRACTION * point.requests.sent
+    return not is_client_full and not is_failing(point)
 
 
 def _throughput(point: LoadPoint) -> float:
@@ -124,15 +149,19 @@ def _throughput(point: LoadPoint) -> float:
 def _saturation(points: Sequence[LoadPoint]) -> Saturation | None:
     """The best throughput of the closed loops."""
     closed = [point for point in points if point.concurrency is not None]
-    best = max(filter(_is_sound, closed), key=_throughput, default=None)
-    if best is None or not best.output_tokens_per_s or best.concurrency is None:
+    sound = [point for point in closed if _is_sound(point) and point.output_tokens_per_s]
+    if not sound:
         return None
-    by_users = {point.concurrency: _throughput(point) for point in closed if point.concurrency is not None}
-    tokens_per_request = best.output_tokens_per_s / best.achieved_requests_per_s
+    by_users, sound_by_users = _by_users(closed), _by_users(sound)
+    users = max(sound_by_users, key=lambda count: sound_by_users[count])
+    best = [point for point in sound if point.concurrency == users]
+    tokens_per_request = sum(point.output_tokens_per_s for point in best) / sum(
+        point.achieved_requests_per_s for point in best
+    )
     return Saturation(
-        users=best.concurrency,
-        output_tokens_per_s=_throughput(best),
-        requests_per_s=_throughput(best) / tokens_per_request,
+        users=users,
+        output_tokens_per_s=sound_by_users[users],
+        requests_per_s=sound_by_users[users] / tokens_per_request,
         is_lower_bound=not _is_flat(by_users, max(by_users)),
     )
 
@@ -148,87 +177,49 @@ def _ladder(points: Sequence[LoadPoint]) -> NextLoad | None:
     measured = [point.offered_requests_per_s for point in points if point.offered_requests_per_s is not None]
     for share in SHARES_OF_SATURATION:
         rate_per_s = _rounded(share * saturation.requests_per_s)
-        if rate_per_s > 0 and not any(rate_per_s / _NEAR <= rate <= rate_per_s * _NEAR for rate in measured):
+        if rate_per_s > 0 and not any(rate_per_s / NEAR <= rate <= rate_per_s * NEAR for rate in measured):
             return NextLoad(rate_per_s=rate_per_s)
     return None
 
 
-def _bisect(points: Sequence[LoadPoint], slo: Slo) -> NextLoad | None:
-    """A rate between the highest that met the service level and the lowest that did not."""
-    saturation = _saturation(points)
-    if saturation is None or not _limits(slo):
-        return None
-    unclear = [rate for rate, met in _verdicts(points, slo).items() if met is None]
-    if unclear:
-        return NextLoad(rate_per_s=unclear[0])
-    low, high = _bracket(points, slo)
-    if low is None and high is None:
-        return None
-    if high is None:  # it was met at nine tenths of what the server can do
-        high = _rounded(saturation.requests_per_s * _NEAR)
-        return NextLoad(rate_per_s=high) if high not in _verdicts(points, slo) else None
-    if low is None:
-        lower = _rounded(high / 2)
-        return NextLoad(rate_per_s=lower) if lower > _LEAST_SHARE * saturation.requests_per_s else None
-    between = _rounded(sqrt(low * high))
-    return NextLoad(rate_per_s=between) if high > _NEAR * low and between not in (low, high) else None
-
-
-def _bracket(points: Sequence[LoadPoint], slo: Slo) -> tuple[float | None, float | None]:
-    """The highest rate that met the service level below the lowest that did not, and that one [requests/s]."""
-    verdicts = _verdicts(points, slo)
-    high = min((rate for rate, met in verdicts.items() if met is False), default=None)
-    below = [rate for rate, met in verdicts.items() if met and (high is None or rate < high)]
-    return max(below, default=None), high
-
-
-def _verdicts(points: Sequence[LoadPoint], slo: Slo) -> dict[float, bool | None]:
-    """Whether each rate meets the service level, over all times that it was measured; None where another is needed."""
-    by_rate: dict[float, list[LoadPoint]] = {}
-    for point in points:
-        if point.offered_requests_per_s is not None:
-            by_rate.setdefault(point.offered_requests_per_s, []).append(point)
-    return {rate: _verdict(repeats, slo) for rate, repeats in by_rate.items()}
-
-
-def _verdict(repeats: Sequence[LoadPoint], slo: Slo) -> bool | None:
-    worst = [max((_over(point, name, limit) for name, limit in _limits(slo)), default=0.0) for point in repeats]
-    is_clear = any(_is_clear(point, slo) for point in repeats)
-    if not is_clear and len(repeats) < _MOST_REPEATS:
-        return None
-    return sum(worst) / len(worst) <= 1.0
-
-
-def _over(point: LoadPoint, name: str, limit: float) -> float:
-    """The percentile over its limit; 2 where the server did not keep up or gave no figure."""
-    found = getattr(point, name).p95
-    return 2.0 if found is None or point.is_saturated or _is_failing(point) else min(2.0, found / limit)
-
-
-def _is_clear(point: LoadPoint, slo: Slo) -> bool:
-    """Whether chance alone would not put the point on the other side of a limit."""
-    if point.is_saturated or _is_failing(point):
-        return True
-    sides = []
-    for name, limit in _limits(slo):
-        found = getattr(point, name)
-        p95 = inf if found.p95 is None else found.p95
-        low, high = found.ci95_p95 or (p95 / _FAR, p95 * _FAR)
-        sides.append(-1 if high <= limit else 1 if low > limit else 0)
-    return 1 in sides or 0 not in sides
-
-
-def _limits(slo: Slo) -> list[tuple[str, float]]:
-    given = (("ttft_s", slo.ttft_p95_s), ("tpot_s", slo.tpot_p95_s))
-    return [(name, limit) for name, limit in given if limit is not None]
-
-
-def _rate_within(points: Sequence[LoadPoint], slo: Slo) -> RateWithinSlo | None:
-    if not _limits(slo):
-        return None
-    low, high = _bracket(points, slo)
-    return None if low is None and high is None else RateWithinSlo(met_requests_per_s=low, missed_requests_per_s=high)
-
-
 def _rounded(rate_per_s: float) -> float:
     return float(f"{rate_per_s:.{_DIGITS}g}")
+
+
+# ---- the service level
+
+
+def _bisect_rates(points: Sequence[LoadPoint], slo: Slo) -> NextLoad | None:
+    """A rate between the highest that met the service level and the lowest that did not."""
+    saturation = _saturation(points)
+    if saturation is None or not limits_of(slo):
+        return None
+    again = to_repeat(points, slo, RATES)
+    if again is not None:
+        return NextLoad(rate_per_s=again)
+    ends, measured = bracket(points, slo, RATES), {RATES.load_of(point) for point in points}
+    if ends.missed is None and ends.met is None:
+        return None
+    if ends.missed is None:  # it was met at nine tenths of what the server can do
+        rate_per_s = _rounded(saturation.requests_per_s * NEAR)
+    elif ends.met is None:
+        rate_per_s = _rounded(ends.missed / 2)
+        if rate_per_s <= _LEAST_SHARE * saturation.requests_per_s:
+            return None
+    else:
+        rate_per_s = _rounded(ends.between)
+    return None if ends.is_narrow or rate_per_s in measured else NextLoad(rate_per_s=rate_per_s)
+
+
+def _bisect_users(points: Sequence[LoadPoint], slo: Slo, most_users: int) -> NextLoad | None:
+    """A number of users between the highest that met the service level and the lowest that did not."""
+    if _saturation(points) is None or not limits_of(slo):
+        return None
+    again = to_repeat(points, slo, USERS)
+    if again is not None:
+        return NextLoad(users=int(again))
+    ends, measured = bracket(points, slo, USERS), {USERS.load_of(point) for point in points}
+    if ends.met is None:  # not even by a single one
+        return None
+    users = round(ends.between) if ends.missed is not None else min(most_users, 2 * round(ends.met))
+    return None if ends.is_narrow or users in measured else NextLoad(users=users)

@@ -29,12 +29,23 @@ class RateWithinSlo(FileModel):
     """The lowest rate that did not [requests/s]; null where all did."""
 
 
+class UsersWithinSlo(FileModel):
+    """Likewise in users, where there are no rates: of conversations, or of closed loops alone."""
+
+    met_users: int | None
+    """The highest number that met it, below all that did not; null where none did."""
+    missed_users: int | None
+    """The lowest number that did not; null where all did."""
+
+
 class SweepResult(FileModel):
     """What a sweep found that chose its loads itself."""
 
     saturation: Saturation | None
     rate_within_slo: RateWithinSlo | None
-    """Null where there is no service level."""
+    """Null where there is no service level, or no rate was measured."""
+    users_within_slo: UsersWithinSlo | None = None
+    """Null where there is no service level, or it was looked for in rates."""
     is_complete: bool = True
     """Whether it ended since all was found, and not since its time was over."""
     time_budget_s: Positive | None = None

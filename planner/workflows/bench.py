@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -203,14 +204,16 @@ async def _measure(
             # A prefix cache knows the prompts of the last run, and of a point that was cut off and is sent again.
             salt = time.time_ns()
             is_storm = False
-            search = Search(plan, server.limits, asked.turns, len(book.points))
+            spent_s = earlier.spent_s if earlier is not None else None
+            search = Search(plan, server.limits, asked.turns, len(book.points), spent_s)
             points = schedules(plan, asked, server.limits, book.points, search)
             show_left = _with_time_left(show, search) if plan.finds_loads else show
             for schedule, told in book.to_come(points, content.made_of):
                 seed = (options.seed, salt, len(book.points))
                 load = LoadSpec(target, plan.endpoint, client.timeouts, found.model, calibration, seed, recipe)
                 watch = ServerWatch(client, telemetry, options.shared_server, recipe.expected.no_cache)
-                outcome = await _point(plan, schedule, load, book, interruption, show_left, watch)
+                with _ended_in_time(search.left_s if plan.finds_loads else inf, interruption):
+                    outcome = await _point(plan, schedule, load, book, interruption, show_left, watch)
                 # Of a rate that changes nobody knows the gaps' distribution in closed form.
                 is_kept = all(rate.is_constant for rate in plan.rates)
                 squared_cv = squared_cv_of(plan.arrival, options.burstiness or 1.0) if is_kept else None
@@ -221,7 +224,7 @@ async def _measure(
                 # A sweep that finds its loads learns from one that is too high, and goes on with others.
                 is_storm = bool(gave_up) and not (plan.finds_loads and book.points)
                 book.add(point, salt, is_cut=outcome.is_interrupted or is_storm)
-                if is_storm or interruption.is_asked:
+                if is_storm or outcome.is_interrupted:
                     break
             if plan.finds_loads:
                 book.found(search.result(book.run.points))
@@ -286,6 +289,23 @@ async def _point(
         if outcome.start_s is not None:
             book.keep_samples(samples(watch.looks, outcome.start_s))
     return outcome
+
+
+@contextmanager
+def _ended_in_time(left_s: float, interruption: Interruption) -> Iterator[None]:
+    """Cuts a load off, answers under way included, when the time of its sweep is over."""
+
+    def end() -> None:
+        if interruption.driver is not None:
+            interruption.driver.interrupt()
+            interruption.driver.interrupt()  # and waits for nothing
+
+    timer = asyncio.get_running_loop().call_later(left_s, end) if left_s < inf else None
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 def _with_time_left(show: Show, search: Search) -> Show:

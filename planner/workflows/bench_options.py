@@ -42,7 +42,7 @@ DEFAULT_DURATION_S = 30.0
 DEFAULT_INPUT, DEFAULT_OUTPUT = "512", "128"
 DEFAULT_ENDPOINT = "chat"
 DEFAULT_BUDGET_S = 600.0
-_POINTS, _POINTS_WITH_SLO = 13, 20
+_POINTS, _POINTS_WITH_SLO = 14, 22
 """About as many loads does a sweep take that finds them itself."""
 _MEASURED_SHARE, _WARMUP_SHARE = 0.8, 0.1
 """Of the time for each; the rest is for answers still under way at its end."""
@@ -55,7 +55,7 @@ _MOST_POINTS, _MOST_USERS = 100, 100_000
 class BenchOptions:
     """What the command line says; None where an option is not given.
 
-    With `resume`, the folder of a run to go on with, only url and headers are looked at.
+    With `resume`, the folder of a run to go on with, only url, headers and time_budget_s are looked at.
     """
 
     url: str | None = None
@@ -77,7 +77,7 @@ class BenchOptions:
     bursts: str | None = None
     requests: int | None = None
     duration_s: float | None = None
-    warmup_s: float = 0.0
+    warmup_s: float | None = None
     sweep: bool = False
     time_budget_s: float | None = None
     slo: str | None = None
@@ -137,7 +137,7 @@ class BenchPlan:
     @property
     def finds_loads(self) -> bool:
         """A sweep that chooses its loads itself."""
-        return _finds_loads(self.options)
+        return finds_loads(self.options)
 
     @property
     def time_budget_s(self) -> float:
@@ -168,7 +168,7 @@ def read_options(options: BenchOptions, environment: Mapping[str, str]) -> Bench
     if options.out is not None:
         read(lambda: refuse_to_mix(options.out or Path()), None)
     read(lambda: refuse_no_list(options.gpus), None)
-    extent = _extent(options, arrival)
+    extent = extent_of(options)
     duration_s = extent.duration_s
     rates: tuple[Rate, ...] = read(lambda: _rates(options, duration_s), ())
     if rates and has_own_length(options.rate):
@@ -201,19 +201,21 @@ def read_options(options: BenchOptions, environment: Mapping[str, str]) -> Bench
     return plan
 
 
-def _finds_loads(options: BenchOptions) -> bool:
+def finds_loads(options: BenchOptions) -> bool:
+    """Whether a sweep is asked for that chooses its loads itself."""
     return options.sweep and options.rate is None and options.concurrency is None
 
 
-def _extent(options: BenchOptions, arrival: Arrival) -> Extent:
+def extent_of(options: BenchOptions) -> Extent:
     """How long each load is: as asked, or such that a sweep that finds its loads itself gets to its end in time."""
-    if options.requests is not None or options.duration_s is not None or arrival == "trace":
-        return Extent(options.requests, options.duration_s, options.warmup_s)
-    if not _finds_loads(options):
-        return Extent(None, DEFAULT_DURATION_S, options.warmup_s)
+    warmup_s = options.warmup_s or 0.0
+    if options.requests is not None or options.duration_s is not None or _arrival(options) == "trace":
+        return Extent(options.requests, options.duration_s, warmup_s)
+    if not finds_loads(options):
+        return Extent(None, DEFAULT_DURATION_S, warmup_s)
     loads = _POINTS if options.slo is None else _POINTS_WITH_SLO
     each_s = (DEFAULT_BUDGET_S if options.time_budget_s is None else options.time_budget_s) / loads
-    return Extent(None, _MEASURED_SHARE * each_s, options.warmup_s or _WARMUP_SHARE * each_s)
+    return Extent(None, _MEASURED_SHARE * each_s, _WARMUP_SHARE * each_s if options.warmup_s is None else warmup_s)
 
 
 def _too_many(plan: BenchPlan) -> Iterator[str]:
@@ -249,7 +251,7 @@ def _misfits(options: BenchOptions) -> Iterator[str]:
             "--trace": options.trace,
         }
         yield from (f"{name}: not with --workload, which has its own lengths" for name in others if others[name])
-    if options.time_budget_s is not None and not _finds_loads(options):
+    if options.time_budget_s is not None and not finds_loads(options):
         yield "--time-budget-s: only with --sweep that finds its loads itself, without --rate and --concurrency"
     arrival = _arrival(options)
     yield from arrival_misfits(arrival, options.burstiness, options.bursts)
@@ -290,7 +292,7 @@ def _out_of_range(options: BenchOptions) -> Iterator[str]:
             "--idle-timeout-s": options.idle_timeout_s,
         }
     )
-    if not 0 <= options.warmup_s < inf:
+    if options.warmup_s is not None and not 0 <= options.warmup_s < inf:
         yield f"--warmup-s: must be at least 0; given: {options.warmup_s:g}"
     if not 0 <= options.max_error_fraction <= 1:
         yield f"--max-error-fraction: must lie between 0 and 1; given: {options.max_error_fraction:g}"

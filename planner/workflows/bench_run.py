@@ -227,7 +227,7 @@ def new_run(
             file=spec,
             file_sha256={} if workload is None else workload.sha256,
             seed=options.seed,
-            warmup_s=options.warmup_s,
+            warmup_s=plan.extent.warmup_s,
         ),
         slo=plan.slo,
         warnings=[calibration.warning] if calibration.warning else [],

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,16 @@ from planner.store.documents import load_document
 from planner.store.files import shown_path
 from planner.store.runs import RUN_FILE, RunDirectory
 from planner.store.validate import read_model
-from planner.workflows.bench_options import BenchOptions
+from planner.workflows.bench_options import BenchOptions, extent_of, finds_loads
 from planner.workflows.bench_run import RunBook, this_client
 from planner.workflows.command import HIDDEN_USER, read_command
 
 _FIXED_LIMITS = ("max_num_seqs", "max_num_batched_tokens", "block_tokens", "max_model_len")
 """Of a server that was started again; the memory that it finds free is never quite the same."""
 
-_BESIDE_RESUME = frozenset({"resume", "url", "header", "json", "quiet"})
+_OF_TIME = ("time_budget_s", "duration_s", "warmup_s")
+
+_BESIDE_RESUME = frozenset({"resume", "url", "header", "time_budget_s", "json", "quiet"})
 
 
 @dataclass(frozen=True)
@@ -33,16 +36,23 @@ class EarlierRun:
         folder: where it is.
         run: as `run.json` holds it.
         options: as they were given, but for what is given anew.
+        has_more_time: a sweep whose time was over is given more.
     """
 
     folder: Path
     run: Run
     options: BenchOptions
+    has_more_time: bool = False
 
     @property
     def is_complete(self) -> bool:
         """There is nothing to go on with."""
-        return self.run.status == "complete"
+        return self.run.status == "complete" and not self.has_more_time
+
+    @property
+    def spent_s(self) -> float | None:
+        """How long a sweep that finds its loads itself has taken [s]; None where it was killed, or is none."""
+        return self.run.sweep.spent_s if self.run.sweep is not None else None
 
     @property
     def model(self) -> str:
@@ -87,6 +97,8 @@ class EarlierRun:
             directory.write(run)  # before its file gets another name
         set_aside(self.folder, len(done))
         changes = {"cut_points": cut_points(self.folder), "resumed_at": [*run.resumed_at, now]}
+        if self.has_more_time:
+            changes["command"] = {**(run.command or {}), **{name: getattr(self.options, name) for name in _OF_TIME}}
         return RunBook(directory, run.model_copy(update={**changes, "warnings": [*run.warnings, *told]}))
 
     def _refuse_another(self, found: Discovered, server: Server) -> None:
@@ -124,7 +136,7 @@ def refuse_beside_resume(given: Collection[str]) -> None:
     names = {name: "arguments after --" if name == "vllm_args" else f"--{name.replace('_', '-')}" for name in given}
     refused = sorted(option for name, option in names.items() if name not in _BESIDE_RESUME)
     if refused:
-        allowed = "the run asks again what it asked; only --url and --header may be given anew"
+        allowed = "the run asks again what it asked; only --url, --header and --time-budget-s may be given anew"
         raise UsageError(f"{', '.join(refused)}: not with --resume: {allowed}")
 
 
@@ -165,7 +177,23 @@ def earlier_run(given: BenchOptions) -> EarlierRun:
     # A key for one address is not for another: with a new one go the headers that are given with it.
     headers = given.headers if given.url is not None or given.headers else before.headers
     options = replace(before, url=given.url or before.url, headers=headers, model=run.server.model.id)
-    return EarlierRun(folder, run, options if before.serve is None else before)
+    options = options if before.serve is None else before
+    if given.time_budget_s is None:
+        return EarlierRun(folder, run, options)
+    is_unfinished = run.sweep is None or not run.sweep.is_complete
+    return EarlierRun(folder, run, _with_more_time(options, run, given.time_budget_s), has_more_time=is_unfinished)
+
+
+def _with_more_time(options: BenchOptions, run: Run, budget_s: float) -> BenchOptions:
+    """The options of a sweep with another time in all [s], and loads as long as before."""
+    if not finds_loads(options):
+        raise UsageError("--time-budget-s: only with a run whose sweep finds its loads itself")
+    spent_s = (run.sweep.spent_s if run.sweep is not None else None) or 0.0
+    if not spent_s < budget_s < inf:
+        told = f"must be more than the {spent_s:.0f} s that the sweep has taken, which count"
+        raise UsageError(f"--time-budget-s: {told}; given: {budget_s:g}")
+    extent = extent_of(options)
+    return replace(options, time_budget_s=budget_s, duration_s=extent.duration_s, warmup_s=extent.warmup_s)
 
 
 def _is_there(folder: Path, point: RunPoint) -> bool:

@@ -11,12 +11,11 @@ from planner.workflows.open_files import OTHERS, allow_open_files
 
 
 class Search:
-    """What such a sweep measures next, how much time is left for it, and what it found.
+    """What such a sweep measures next, how much time is left for it, and what it found."""
 
-    Loads that an earlier run measured count as long as they were asked to last.
-    """
-
-    def __init__(self, plan: BenchPlan, limits: KnownLimits, turns: int, done: int) -> None:
+    def __init__(
+        self, plan: BenchPlan, limits: KnownLimits, turns: int, done: int = 0, spent_s: float | None = None
+    ) -> None:
         """Begins now.
 
         Args:
@@ -24,6 +23,7 @@ class Search:
             limits: of the server, as far as they are known.
             turns: of a conversation, which needs users; 1 where each request stands alone.
             done: loads that are measured already.
+            spent_s: how long that took [s]; None where nobody knows, and the loads took as long as was asked.
         """
         extent = plan.extent
         self._slo = plan.slo
@@ -31,7 +31,7 @@ class Search:
         self._most_users = _most_users(plan, limits, turns)
         self._budget_s = plan.time_budget_s
         self._each_s = extent.warmup_s + (extent.duration_s or 0.0)
-        self._begin_s = time.monotonic() - done * self._each_s
+        self._begin_s = time.monotonic() - (done * self._each_s if spent_s is None else spent_s)
 
     @property
     def left_s(self) -> float:
@@ -59,7 +59,7 @@ class Search:
         whole = [point.metrics for point in points if not point.is_cut]
         spent = {"time_budget_s": self._budget_s, "spent_s": round(self._spent_s, 1)}
         is_complete = self.next_load(whole) is None
-        return result_of(whole, self._slo).model_copy(update={**spent, "is_complete": is_complete})
+        return result_of(whole, self._slo, self._is_closed).model_copy(update={**spent, "is_complete": is_complete})
 
 
 def _most_users(plan: BenchPlan, limits: KnownLimits, turns: int) -> int:

@@ -160,7 +160,7 @@ def test_sweep_measures_closed_loops_and_rates_below_their_best(tmp_path: Path) 
     users = [point["concurrency"] for point in data["points"] if point["concurrency"]]
     rates = [point["offered_requests_per_s"] for point in data["points"] if point["concurrency"] is None]
     best = data["sweep"]["saturation"]
-    assert users == [1, 2, 4, 8, 16]
+    assert users == [1, 2, 4, 8, 16, 16], "the best twice"
     assert best["users"] == 16
     assert rates[:4] == pytest.approx([share * best["requests_per_s"] for share in (0.25, 0.5, 0.75, 0.9)], rel=0.01)
     assert data["sweep"]["rate_within_slo"]["met_requests_per_s"] == max(rates)
@@ -178,8 +178,10 @@ def test_a_sweep_goes_on_below_a_load_that_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 4
     data = json.loads(done.stdout)
     users = [point["concurrency"] for point in data["points"] if point["concurrency"]]
-    assert users == [1, 2, 4, 3], "between the load that was given up and the best"
-    assert len(data["points"]) == 8, "four rates come after them"
+    assert users[:4] == [1, 2, 4, 3], "between the load that was given up and the best"
+    assert 5 <= len(users) <= 7, "the best once more, and another that is the best then"
+    assert users.count(data["sweep"]["saturation"]["users"]) == 2
+    assert len(data["points"]) == len(users) + 4, "four rates come after them"
     assert data["sweep"]["saturation"]["users"] in (2, 3)
     assert "4 users: given up: 50 requests failed one after the other" in done.stderr
     assert read_run(tmp_path / "run").run.status == "complete"
@@ -191,12 +193,15 @@ def test_a_sweep_without_room_for_a_load_is_refused(tmp_path: Path) -> None:
     assert "--time-budget-s: must have room for one load; given: 2" in done.stderr
 
 
-def test_a_sweep_of_users_alone_says_that_no_rate_was_looked_for(tmp_path: Path) -> None:
+def test_a_sweep_of_users_alone_finds_how_many_are_within_the_service_level(tmp_path: Path) -> None:
     with KnownServer() as server:
-        arguments = ("--sweep", "--arrival", "closed", "--requests", "4", "--slo", "ttft_p95_s=1")
-        done = bench(tmp_path, "--url", server.url, *SHORT, *arguments)
-    assert "within the service level: not looked for" in done.stdout
+        arguments = ("--sweep", "--arrival", "closed", "--requests", "40", "--slo", "ttft_p95_s=1")
+        done = bench(tmp_path, "--url", server.url, *SHORT, *arguments, "--limits", "max_num_seqs=2", "--out", "run")
+    assert "within the service level: up to 4 users" in done.stdout
     assert "saturation: " in done.stdout
+    sweep = json.loads((tmp_path / "run" / "run.json").read_text())["sweep"]
+    assert sweep["users_within_slo"] == {"met_users": 4, "missed_users": None}
+    assert sweep["rate_within_slo"] is None
 
 
 def test_a_sweep_ends_when_its_time_is_over(tmp_path: Path) -> None:
@@ -205,6 +210,24 @@ def test_a_sweep_ends_when_its_time_is_over(tmp_path: Path) -> None:
         data = measured(tmp_path, server, *arguments)
     assert not data["sweep"]["is_complete"]
     assert 1 <= len(data["points"]) <= 4
+
+
+def test_a_sweep_waits_for_no_answer_beyond_its_time(tmp_path: Path) -> None:
+    with KnownServer(first_s=60) as server:
+        arguments = ("--sweep", "--duration-s", "0.5", "--warmup-s", "0", "--time-budget-s", "1")
+        data = measured(tmp_path, server, *arguments)
+    assert [point["requests"]["cancelled"] for point in data["points"]] == [1]
+    assert data["sweep"]["spent_s"] < 30
+    assert not data["sweep"]["is_complete"]
+    assert [point.is_cut for point in read_run(tmp_path / "run").run.points] == [True]
+
+
+def test_no_warmup_is_none_in_a_sweep_too(tmp_path: Path) -> None:
+    with KnownServer(first_s=0.05) as server:
+        measured(tmp_path, server, "--sweep", "--warmup-s", "0", "--time-budget-s", "3")
+    records = [record for point in read_run(tmp_path / "run").requests for record in point]
+    assert records
+    assert not any(record.is_warmup for record in records)
 
 
 def test_table_and_warnings_for_people(tmp_path: Path) -> None:

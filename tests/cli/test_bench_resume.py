@@ -145,10 +145,43 @@ def test_a_sweep_that_finds_its_loads_goes_on_with_those_that_it_would_have_foun
     assert len(json.loads((tmp_path / "profile.json").read_text())["points"]) == 8
     points = points_of(tmp_path / "run")
     assert points[:8] == before
-    assert [point["metrics"]["concurrency"] for point in points[:6]] == [1, 2, 4, 8, 16, 32]
+    users = [point["metrics"]["concurrency"] for point in points if point["metrics"]["concurrency"]]
+    assert users[:6] == [1, 2, 4, 8, 16, 32]
+    assert 7 <= len(users) <= 9, "the best once more"
     best = json.loads((tmp_path / "run" / "run.json").read_text())["sweep"]["saturation"]["requests_per_s"]
-    rates = [point["metrics"]["offered_requests_per_s"] for point in points[6:]]
+    rates = [point["metrics"]["offered_requests_per_s"] for point in points[len(users) :]]
     assert rates == [float(f"{share * best:.3g}") for share in (0.25, 0.5, 0.75, 0.9)]
+
+
+def test_a_sweep_whose_time_was_over_goes_on_when_it_is_given_more(tmp_path: Path) -> None:
+    loads = ("--input-tokens", "60", "--output-tokens", "8", "--limits", "max_num_seqs=2")
+    with KnownServer(first_s=0.05) as server:
+        asked = ("bench", "--url", server.url, *loads, "--sweep", "--time-budget-s", "7", "--out", "run")
+        went_well(planner(tmp_path, *asked, "--duration-s", "1.5"))
+        before, spent_s = points_of(tmp_path / "run"), run_json(tmp_path)["sweep"]["spent_s"]
+        assert not run_json(tmp_path)["sweep"]["is_complete"]
+        sent = len(server.log)
+        same = planner(tmp_path, "bench", "--resume", "run")
+        less = planner(tmp_path, "bench", "--resume", "run", "--time-budget-s", f"{spent_s / 2:g}")
+        assert len(server.log) == sent, "neither sends anything"
+        went_well(planner(tmp_path, "bench", "--resume", "run", "--time-budget-s", "60"))
+    assert "--resume RUN --time-budget-s SECONDS gives it more" in same.stdout
+    assert less.returncode == 2
+    assert "must be more than the" in less.stderr
+    after, run = points_of(tmp_path / "run"), run_json(tmp_path)
+    whole = [point for point in before if not point["is_cut"]]
+    assert after[: len(whole)] == whole
+    assert len(after) > len(before)
+    assert run["sweep"]["is_complete"]
+    assert spent_s < run["sweep"]["spent_s"] < 60
+    assert run["command"]["time_budget_s"] == 60
+    assert {point["metrics"]["concurrency"] for point in after} == {1, 2, 4, None}
+
+
+def test_time_is_for_sweeps_that_find_their_loads(complete: Path) -> None:
+    done = planner(complete, "bench", "--resume", "run", "--time-budget-s", "60")
+    assert done.returncode == 2
+    assert "--time-budget-s: only with a run whose sweep finds its loads itself" in done.stderr
 
 
 def test_a_run_without_a_point_is_no_measurement_but_can_be_gone_on_with(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
-from planner.loadtest.sweep import MOST_USERS, next_load, result_of
+from planner.loadtest.sweep import MOST_USERS, NextLoad, next_load, result_of
+from planner.loadtest.within_slo import RATES, to_repeat
+from planner.report.sweeps import sweep_lines
 from planner.schema.benchmark import ClientHealth, LoadPoint, RequestCounts, Statistics
 from planner.schema.scenario import Slo
 
@@ -38,13 +41,14 @@ def swept(
     ttft_s: Callable[[float], float],
     slo: Slo = NO_SLO,
     most_users: int = MOST_USERS,
+    is_closed: bool = False,
 ) -> list[LoadPoint]:
-    """All loads of a sweep; throughput by users [tokens/s], TTFT by rate [s]."""
+    """All loads of a sweep; throughput by users [tokens/s], TTFT by rate, or by users where there are no rates [s]."""
     points: list[LoadPoint] = []
-    while (load := next_load(points, slo, most_users)) is not None:
+    while (load := next_load(points, slo, most_users, is_closed)) is not None:
         assert len(points) < 60, "the sweep comes to no end"
         if load.users is not None:
-            points.append(measured(load.users, None, throughput(load.users), 0.1))
+            points.append(measured(load.users, None, throughput(load.users), ttft_s(load.users) if is_closed else 0.1))
         else:
             rate = load.rate_per_s or 0.0
             points.append(measured(None, rate, TOKENS * rate, ttft_s(rate)))
@@ -95,7 +99,10 @@ def test_rate_within_the_service_level_is_found_to_5_percent(limit_s: float, tru
     assert found.met_requests_per_s <= 1.03 * truth_per_s
     assert found.missed_requests_per_s >= 0.97 * truth_per_s
     assert found.missed_requests_per_s <= 1.06 * found.met_requests_per_s
-    assert len(points) <= 28, "eight of them of users, four for the fit, and up to three at each rate near the limit"
+    assert len(points) <= 30, "nine of them of users, four for the fit, and up to three at each rate near the limit"
+    rates = [point.offered_requests_per_s for point in points]
+    assert rates.count(found.met_requests_per_s) > 1
+    assert rates.count(found.missed_requests_per_s) > 1
 
 
 def test_rates_for_the_fit_are_measured_with_and_without_a_service_level() -> None:
@@ -133,7 +140,9 @@ def test_users_end_at_the_most_and_where_the_client_is_full() -> None:
     users = [point.concurrency for point in swept(lambda count: 30.0 * count, lambda _: 0.1, most_users=12)]
     assert users[:5] == [1, 2, 4, 8, 12]
     full = measured(2, None, 60.0, 0.1).model_copy(update={"client": ClientHealth(is_saturated=True)})
-    after = next_load([measured(1, None, 30.0, 0.1), full], Slo())
+    points = [measured(1, None, 30.0, 0.1), full]
+    assert next_load(points, Slo()) == NextLoad(users=1), "the best that can be trusted, once more"
+    after = next_load([*points, measured(1, None, 30.0, 0.1)], Slo())
     assert after is not None
     assert after.users is None
 
@@ -157,6 +166,8 @@ def test_a_load_that_failed_is_no_saturation_and_ends_the_climb() -> None:
     points = [measured(users, None, 30.0 * users, 0.1) for users in (1, 2, 4)]
     nothing = RequestCounts(sent=0, ok=0, failed=0)
     points.append(measured(8, None, 500.0, 0.1).model_copy(update={"requests": nothing}))
+    assert next_load(points, NO_SLO) == NextLoad(users=4), "the best that can be trusted, once more"
+    points.append(measured(4, None, 120.0, 0.1))
     after = next_load(points, NO_SLO)
     assert after is not None
     assert after.users is None
@@ -178,3 +189,79 @@ def test_a_server_that_answers_nothing_has_no_saturation() -> None:
     nothing = measured(1, None, 0.0, 0.1)
     assert result_of([nothing], Slo()).saturation is None
     assert next_load([nothing], Slo(), most_users=1) is None
+
+
+def test_the_best_of_users_is_measured_again_and_averaged() -> None:
+    """One lucky load, which no other comes near."""
+    lucky = iter([2000.0])
+    points = swept(lambda users: next(lucky, 1440.0) if users == 64 else capped(users), lambda _: 0.1)
+    users = [point.concurrency for point in points if point.concurrency is not None]
+    found = result_of(points, NO_SLO).saturation
+    assert found is not None
+    assert users.count(64) == 2
+    assert found.output_tokens_per_s == pytest.approx((2000.0 + 1440.0) / 2)
+
+
+def test_noise_repeats_no_more_than_three_closed_loops() -> None:
+    noise = np.random.default_rng(1)
+    points = swept(lambda users: capped(users) * noise.normal(1, 0.05), lambda _: 0.1)
+    users = [point.concurrency for point in points if point.concurrency is not None]
+    assert len(users) - len(set(users)) <= 3
+
+
+def test_a_single_miss_far_below_is_looked_at_again_and_given_up() -> None:
+    slo = Slo(ttft_p95_s=0.5)
+    hiccup = iter([True])
+
+    def ttft_s(rate_per_s: float) -> float:
+        return 0.6 if 7 < rate_per_s < 8 and next(hiccup, False) else queueing(rate_per_s)
+
+    points = swept(capped, ttft_s, slo)
+    found = result_of(points, slo).rate_within_slo
+    assert found is not None
+    assert found.met_requests_per_s == pytest.approx(25.92, rel=0.05)
+    again = [point.offered_requests_per_s for point in points if point.offered_requests_per_s == pytest.approx(7.2)]
+    assert len(again) > 1
+
+
+def test_a_rate_that_misses_each_time_bounds_those_above_that_met_it() -> None:
+    slo = Slo(ttft_p95_s=0.5)
+    found = result_of(swept(capped, lambda rate: 0.9 if 7 < rate < 8 else queueing(rate), slo), slo).rate_within_slo
+    assert found is not None
+    assert found.missed_requests_per_s is not None
+    assert found.missed_requests_per_s < 8
+
+
+def test_a_load_that_still_grew_is_not_clear_though_its_interval_is() -> None:
+    slo = Slo(ttft_p95_s=0.5)
+    point = measured(None, 10.0, 500.0, 0.1)
+    assert to_repeat([point], slo, RATES) is None
+    growing = point.model_copy(update={"is_steady": False})
+    assert to_repeat([growing], slo, RATES) == 10.0
+
+
+@pytest.mark.parametrize(("limit_s", "most"), [(0.5, 48), (0.1, 9), (0.0101, 1), (0.005, None)])
+def test_users_within_the_service_level_are_found_where_there_are_no_rates(limit_s: float, most: int | None) -> None:
+    """TTFT of 10 ms for each other user before one of them, and 0.5 s more where they wait for a place."""
+    slo = Slo(ttft_p95_s=limit_s)
+    points = swept(capped, lambda users: 0.01 * users + 0.5 * (users > 48), slo, is_closed=True)
+    found = result_of(points, slo, is_closed=True)
+    assert all(point.concurrency is not None for point in points)
+    assert found.rate_within_slo is None
+    within = found.users_within_slo
+    assert within is not None
+    if most is None:
+        assert (within.met_users, within.missed_users) == (None, 1)
+        return
+    assert within.met_users is not None
+    assert within.missed_users is not None
+    assert most / 1.05 - 1 <= within.met_users <= most + 1
+    assert within.missed_users <= max(1.05 * within.met_users, within.met_users + 1)
+
+
+def test_what_is_met_above_saturation_is_told_to_be_too_short() -> None:
+    slo = Slo(ttft_p95_s=10.0)
+    lines = list(sweep_lines(result_of(swept(capped, lambda _: 0.1, slo), slo), slo))
+    assert any("more than the server can do for long" in line for line in lines)
+    lines = list(sweep_lines(result_of(swept(capped, queueing, Slo(ttft_p95_s=0.1)), Slo(ttft_p95_s=0.1)), slo))
+    assert not any("for long" in line for line in lines)
