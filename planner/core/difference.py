@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
 Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Figure = Callable[[Array], Array]
 """From samples of shape (resamples, n) to a figure of each, shape (resamples,)."""
 Finding = Literal["higher", "lower", "equal", "unclear"]
@@ -38,6 +39,35 @@ class Ratio:
     finding: Finding
 
 
+class Resampled(Protocol):
+    """A sample whose figure can be had of any choice of its entries."""
+
+    def __len__(self) -> int:
+        """How many entries it has."""
+
+    def figures(self, places: Ints) -> Array:
+        """The figure of each choice, shape (resamples,).
+
+        Args:
+            places: of the entries of each choice, the same one as often as it was drawn, shape (resamples, n).
+        """
+
+
+@dataclass(frozen=True)
+class Values:
+    """Numbers, shape (n,), and a figure of them."""
+
+    values: Array
+    figure: Figure
+
+    def __len__(self) -> int:
+        return int(self.values.size)
+
+    def figures(self, places: Ints) -> Array:
+        """The figure of each choice, shape (resamples,)."""
+        return self.figure(self.values[places])
+
+
 def percentile(fraction: float) -> Figure:
     """A percentile of each sample.
 
@@ -54,11 +84,7 @@ def mean(samples: Array) -> Array:
 
 
 def ratio(first: Array, second: Array, figure: Figure, comparisons: int = 1, seed: int = 0) -> Ratio:
-    """How the second sample's figure compares with the first one's.
-
-    Intervals are percentiles of a moving-block bootstrap: neighbours are drawn together, since requests that shared a
-    queue are alike. Blocks are as long as the cube root of the sample. The finding takes a wider interval, which leaves
-    5 % of doubt to all comparisons together (Bonferroni): wider by as much as that of a normal distribution would be.
+    """How the second sample's figure compares with the first one's, as `ratio_of` has it.
 
     Args:
         first: values in the order in which they were measured, shape (n,), n >= 1.
@@ -72,18 +98,39 @@ def ratio(first: Array, second: Array, figure: Figure, comparisons: int = 1, see
         >>> found = ratio(first, 3 * first, percentile(0.5))
         >>> round(found.value, 3), found.finding
         (3.0, 'higher')
+    """
+    return ratio_of(Values(first, figure), Values(second, figure), comparisons, seed)
+
+
+def ratio_of(first: Resampled, second: Resampled, comparisons: int = 1, seed: int = 0) -> Ratio:
+    """How the second sample's figure compares with the first one's.
+
+    Intervals are percentiles of a moving-block bootstrap: neighbours are drawn together, since requests that shared a
+    queue are alike. Blocks are as long as the cube root of the sample. The finding takes a wider interval, which leaves
+    5 % of doubt to all comparisons together (Bonferroni): wider by as much as that of a normal distribution would be.
+
+    Args:
+        first: entries in the order in which they were measured, at least one.
+        second: likewise.
+        comparisons: how many are made side by side.
+        seed: of the resampling.
 
     Source: Künsch, "The Jackknife and the Bootstrap for General Stationary Observations", Annals of Statistics 17
     (1989); Hall, Horowitz and Jing, "On Blocking Rules for the Bootstrap", Biometrika 82 (1995), for the length.
     """
     rng = np.random.default_rng(seed)
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = float((figure(second[np.newaxis]) / figure(first[np.newaxis]))[0])
-        ratios = _resampled(second, figure, rng) / _resampled(first, figure, rng)
+        value = figure_of(second) / np.float64(figure_of(first))
+        ratios = _resampled(second, rng) / _resampled(first, rng)
     outside = (1 - CONFIDENCE) / 2
     low, high = (float(end) for end in np.quantile(ratios, [outside, 1 - outside]))
     wider = float(ndtri(outside / comparisons) / ndtri(outside))
-    return Ratio(value, low, high, _finding(value - wider * (value - low), value + wider * (high - value)))
+    return Ratio(float(value), low, high, _finding(value - wider * (value - low), value + wider * (high - value)))
+
+
+def figure_of(sample: Resampled) -> float:
+    """The figure of a sample as it is."""
+    return float(sample.figures(np.arange(len(sample))[np.newaxis])[0])
 
 
 def _finding(low: float, high: float) -> Finding:
@@ -96,16 +143,17 @@ def _finding(low: float, high: float) -> Finding:
     return "lower" if high < 1 else "unclear"
 
 
-def _resampled(values: Array, figure: Figure, rng: np.random.Generator) -> Array:
+def _resampled(sample: Resampled, rng: np.random.Generator) -> Array:
     """The figure of each resample, shape (RESAMPLES,)."""
-    length = max(1, round(values.size ** (1 / 3)))
-    blocks = -(-values.size // length)
+    size = len(sample)
+    length = max(1, round(size ** (1 / 3)))
+    blocks = -(-size // length)
     within = np.arange(length)
     found = []
-    at_once = max(1, _MOST_CELLS // values.size)
+    at_once = max(1, _MOST_CELLS // size)
     for begin in range(0, RESAMPLES, at_once):
         count = min(at_once, RESAMPLES - begin)
-        starts = rng.integers(0, values.size - length + 1, (count, blocks, 1))
-        places = (starts + within).reshape(count, -1)[:, : values.size]
-        found.append(figure(values[places]))
+        starts = rng.integers(0, size - length + 1, (count, blocks, 1))
+        places = (starts + within).reshape(count, -1)[:, :size]
+        found.append(sample.figures(places))
     return np.concatenate(found)

@@ -185,6 +185,13 @@ class Sample:
         """How many of the gaps each request has, in their order."""
         return np.maximum(0, self._table()[:, 6] - 1)
 
+    @property
+    def gap_owners(self) -> Ints:
+        """Which row of the columns each of the gaps belongs to, shape (gaps,)."""
+        rows = np.empty(len(self), dtype=np.int64)
+        rows[np.argsort(self._table()[:, 0], kind="stable")] = np.arange(len(self))
+        return np.repeat(rows, self.gaps_per_request)
+
     def as_ended(self, values: Bools) -> Bools:
         """A column in the order in which requests ended, as the gaps are, from one in that of the schedule."""
         found = np.empty_like(values)

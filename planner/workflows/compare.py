@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from planner.core.comparison import Compared, Comparison, Verdict
-from planner.core.difference import Array, Figure, Ratio, mean, percentile, ratio
+from planner.core.difference import Array, Ints, Ratio, Resampled, Values, figure_of, mean, percentile, ratio_of
+from planner.core.pooled import PooledPercentile
 from planner.core.quantiles import interval_ranks
 from planner.engines.answers import CANCELLED, OK
 from planner.errors import UsageError
-from planner.loadtest.sample import Sample
+from planner.loadtest.sample import US_PER_S, Sample
 from planner.loadtest.times import Times
 from planner.store.files import shown_path
 from planner.workflows.bench_options import BenchOptions
@@ -32,23 +33,21 @@ class _Metric:
 
     Attributes:
         name: with its unit.
-        sample: values from the requests of a load, in the order of the schedule.
-        figure: of a sample.
+        sample: of a load, in the order of the schedule.
         fraction: of a percentile; None of a mean.
         is_less_better: whether less of it is better.
     """
 
     name: str
-    sample: Callable[["_Seen"], Array]
-    figure: Figure
-    fraction: float | None
+    sample: Callable[["_Seen"], Resampled]
+    fraction: float | None = None
     is_less_better: bool = True
 
-    def is_estimable(self, values: Array) -> bool:
+    def is_estimable(self, sample: Resampled) -> bool:
         """Whether a sample is large enough to tell how good its figure is."""
         if self.fraction is None:
-            return values.size >= _WINDOWS
-        return interval_ranks(values.size, self.fraction) is not None
+            return len(sample) >= _WINDOWS
+        return interval_ranks(len(sample), self.fraction) is not None
 
 
 def compare(first: Path, second: Path, seed: int = 0) -> Compared:
@@ -83,8 +82,8 @@ def _compared(metric: _Metric, label: str, seen: tuple["_Seen", "_Seen"], count:
     samples = metric.sample(seen[0]), metric.sample(seen[1])
     if not all(map(metric.is_estimable, samples)):
         return Comparison(label, metric.name, None, None, None, "not estimable")
-    found = ratio(*samples, metric.figure, count, seed)
-    before, after = (float(metric.figure(sample[np.newaxis])[0]) for sample in samples)
+    found = ratio_of(*samples, count, seed)
+    before, after = map(figure_of, samples)
     if not math.isfinite(found.value):
         return Comparison(label, metric.name, before, after, None, "equal" if before == after else "unclear")
     return Comparison(label, metric.name, before, after, found, _verdict(found, metric.is_less_better))
@@ -193,20 +192,34 @@ class _Seen:
         times: of the answers that came whole.
         ends_s: when each of them ended, shape (ok,) [s].
         is_failed: 1 for each request that failed, of those that were not cut off, shape (n,).
+        gaps_s: between the chunks of answers that came whole, shape (gaps,) [s].
+        gap_owners: which of the answers that came whole each gap belongs to, shape (gaps,).
     """
 
     times: Times
     ends_s: Array
     is_failed: Array
+    gaps_s: Array
+    gap_owners: Ints
 
     @classmethod
     def of(cls, measured: Measurement) -> "_Seen":
         sample, settling = Sample.of(measured.records), measured.point.settling
         sent = sample.columns()
-        sent = sent.at(np.argsort(sent.due_s, kind="stable")[settling.requests if settling else 0 :])
+        order = np.argsort(sent.due_s, kind="stable")[settling.requests if settling else 0 :]
+        rows = np.full(sent.due_s.size, -1)
+        sent = sent.at(order)
         is_ok = sent.outcome == sample.kinds.index(OK)
         is_cut = sent.outcome == (sample.kinds.index(CANCELLED) if CANCELLED in sample.kinds else -1)
-        return cls(Times.of(sent, is_ok), sent.finished_s[is_ok], (~is_ok)[~is_cut].astype(np.float64))
+        rows[order[is_ok]] = np.arange(np.count_nonzero(is_ok))
+        owners = rows[sample.gap_owners]
+        return cls(
+            times=Times.of(sent, is_ok),
+            ends_s=sent.finished_s[is_ok],
+            is_failed=(~is_ok)[~is_cut].astype(np.float64),
+            gaps_s=sample.gaps_us[owners >= 0] / US_PER_S,
+            gap_owners=owners[owners >= 0],
+        )
 
     def tpot_s(self) -> Array:
         """Of answers with more than one token [s]."""
@@ -220,22 +233,32 @@ class _Seen:
         totals, edges_s = np.histogram(self.ends_s, _WINDOWS, span_s, weights=self.times.output_tokens)
         return np.asarray(totals / np.diff(edges_s))
 
+    def itl(self, fraction: float) -> Resampled:
+        """A percentile of all gaps, of which each answer has many; empty where there are none."""
+        if not self.gaps_s.size:
+            return Values(np.empty(0), percentile(fraction))
+        return PooledPercentile.of(self.gaps_s, self.gap_owners, self.ends_s.size, fraction)
 
-def _ttft_s(seen: _Seen) -> Array:
-    return seen.times.ttft_s
+
+def _percentile(name: str, fraction: float, values: Callable[[_Seen], Array]) -> _Metric:
+    return _Metric(
+        f"{name} p{100 * fraction:.0f} [s]", lambda seen: Values(values(seen), percentile(fraction)), fraction
+    )
 
 
-def _e2e_s(seen: _Seen) -> Array:
-    return seen.times.e2e_s
+def _itl(fraction: float) -> _Metric:
+    return _Metric(f"ITL p{100 * fraction:.0f} [s]", lambda seen: seen.itl(fraction), fraction)
 
 
 _METRICS = (
-    _Metric("TTFT p50 [s]", _ttft_s, percentile(0.5), 0.5),
-    _Metric("TTFT p95 [s]", _ttft_s, percentile(0.95), 0.95),
-    _Metric("TPOT p50 [s]", _Seen.tpot_s, percentile(0.5), 0.5),
-    _Metric("TPOT p95 [s]", _Seen.tpot_s, percentile(0.95), 0.95),
-    _Metric("E2E p50 [s]", _e2e_s, percentile(0.5), 0.5),
-    _Metric("E2E p95 [s]", _e2e_s, percentile(0.95), 0.95),
-    _Metric("output [tokens/s]", _Seen.tokens_per_s, mean, None, is_less_better=False),
-    _Metric("failed [fraction]", lambda seen: seen.is_failed, mean, None),
+    _percentile("TTFT", 0.5, lambda seen: seen.times.ttft_s),
+    _percentile("TTFT", 0.95, lambda seen: seen.times.ttft_s),
+    _itl(0.5),
+    _itl(0.95),
+    _percentile("TPOT", 0.5, _Seen.tpot_s),
+    _percentile("TPOT", 0.95, _Seen.tpot_s),
+    _percentile("E2E", 0.5, lambda seen: seen.times.e2e_s),
+    _percentile("E2E", 0.95, lambda seen: seen.times.e2e_s),
+    _Metric("output [tokens/s]", lambda seen: Values(seen.tokens_per_s(), mean), is_less_better=False),
+    _Metric("failed [fraction]", lambda seen: Values(seen.is_failed, mean)),
 )

@@ -88,6 +88,9 @@ def test_server_with_slower_steps_is_worse_where_steps_count(folder: Path) -> No
         assert tpot["verdict"] == "worse"
         # 4 ms and 0.1 ms for each of one to four sequences, and 8 ms; the client may add to both.
         assert 1.6 < tpot["ratio"]["low"] < tpot["ratio"]["value"] < tpot["ratio"]["high"] < 2.1
+        itl = rows[load, "ITL p50 [s]"]
+        assert itl["verdict"] == "worse"
+        assert 1.6 < itl["ratio"]["low"] < itl["ratio"]["value"] < itl["ratio"]["high"] < 2.1
         assert rows[load, "E2E p50 [s]"]["verdict"] == "worse"
         assert rows[load, "failed [fraction]"]["verdict"] == "equal"
     assert rows["4 users", "output [tokens/s]"]["verdict"] == "worse"
