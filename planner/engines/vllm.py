@@ -1,6 +1,7 @@
 """Starts a `vllm serve` found on PATH, waits until it is healthy, and stops it with all its children."""
 
 import contextlib
+import ctypes
 import http.client
 import os
 import re
@@ -8,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -30,6 +32,8 @@ _FLAGS = {
     "block_tokens": "--block-size",
 }
 _SHORT_FLAGS = (("-tp", "--tensor-parallel-size"), ("-q", "--quantization"))
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_TELL_OF_PARENTS_DEATH = 1
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _IN_LOG = {
     "max_num_batched_tokens": r"max_num_batched_tokens=([\d,]+)",
@@ -118,6 +122,7 @@ def serve(
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 env=environment,
+                preexec_fn=_end_with_us,  # noqa: PLW1509 - no thread of ours holds a lock that it needs
             )
     except OSError as error:
         why = error.strerror or error
@@ -179,6 +184,12 @@ def limits_from(args: Sequence[str], log_text: str) -> KnownLimits:
         if value is not None and value.isdecimal():
             known[name] = int(value)
     return KnownLimits(**{name: value for name, value in known.items() if value > 0})
+
+
+def _end_with_us() -> None:
+    """In the server's process, before it becomes the server: it is told to end when we are killed without a word."""
+    if _LIBC is not None:
+        _LIBC.prctl(_TELL_OF_PARENTS_DEATH, signal.SIGTERM)
 
 
 def _value(args: Sequence[str], flag: str) -> str | None:

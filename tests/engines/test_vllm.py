@@ -1,7 +1,9 @@
 """Starting, watching and stopping a server, with a stand-in for `vllm` on PATH."""
 
 import os
+import signal
 import socket
+import subprocess
 import sys
 import time
 import urllib.request
@@ -24,7 +26,7 @@ if mode == "dies":
 if mode == "hangs":
     time.sleep(60)
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-open("child", "w").write(str(child.pid))
+open("child", "w").write(str(child.pid)); open("pid", "w").write(str(os.getpid()))
 if mode == "stubborn":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -97,6 +99,22 @@ def test_children_go_also_where_the_work_fails(fake: Path) -> None:
     with pytest.raises(KeyboardInterrupt), serve("m", [], fake / "vllm.log"):
         raise KeyboardInterrupt
     assert is_gone(int((fake / "child").read_text()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's death")
+def test_a_server_ends_when_we_are_killed_without_a_word(fake: Path) -> None:
+    install(fake)
+    ours = "\n".join(
+        [
+            "import os, signal, sys",
+            "from pathlib import Path",
+            "from planner.engines.vllm import serve",
+            "with serve('m', [], Path('vllm.log')) as served:",
+            "    os.kill(os.getpid(), signal.SIGKILL)",
+        ]
+    )
+    assert subprocess.run([sys.executable, "-c", ours], check=False).returncode == -signal.SIGKILL
+    assert is_gone(int((fake / "pid").read_text()))
 
 
 def test_one_that_does_not_listen_is_stopped_all_the_same(fake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
