@@ -143,4 +143,7 @@ def _too_few(asked: Asked, schedule: Schedule) -> Iterator[str]:
     if conversing is None and len(schedule.measured) < users:
         yield f"{len(schedule.measured)} requests keep only {len(schedule.measured)} of {users} users busy"
     if conversing is not None and conversing < asked.turns * users:
-        yield f"{conversing} requests are less than a conversation of {asked.turns} turns for each of {users} users"
+        yield (
+            f"{conversing} requests are less than a conversation of {asked.turns} turns for each of {users} users: "
+            "later turns are rarer than asked"
+        )
