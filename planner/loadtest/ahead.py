@@ -5,6 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
+from planner.loadtest.conversations import Said
 from planner.loadtest.schedule import Ask, Requests
 
 _MOST_BYTES = 2**24
@@ -20,12 +21,14 @@ class Prepared:
         model: that is asked.
         message: the next one of a conversation; None where the body is ready.
         ask: what the message was made of.
+        said: in the conversation before; the same for all of its turns.
     """
 
     body: bytes
     model: str = ""
     message: str | None = None
     ask: Ask | None = None
+    said: Said | None = None
 
     def __len__(self) -> int:
         return len(self.body) + len(self.message or "")
@@ -60,9 +63,14 @@ class Ahead:
         return number, prepared
 
     def take_turns(self) -> list[tuple[int, Prepared]]:
-        """The next conversation's requests, or the next one alone; none where there is none left."""
-        taken = (self.take() for _ in range(self._requests.turns))
-        return [each for each in taken if each is not None]
+        """The requests of the next conversation; none where there is none left."""
+        taken: list[tuple[int, Prepared]] = []
+        turns = self._requests.turns
+        while (item := self.take()) is not None:
+            taken.append(item)
+            if turns is None or not turns.goes_on_after(item[0]):
+                break
+        return taken
 
     def work(self, until_s: float) -> bool:
         """Builds until a time on time.perf_counter [s]; False where nothing was left to do."""

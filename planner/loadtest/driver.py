@@ -30,7 +30,7 @@ _SLICE_S, _PAUSE_S, _IDLE_S = 0.0005, 0.001, 0.05
 """Chores begin nothing new after half a millisecond, so that chunks are read about as soon as they come; a prompt of
 32,000 words alone takes two."""
 _AHEAD = 64
-"""Requests built ahead of an open loop; in a closed one, as many as there are users: all may end at once."""
+"""Requests built ahead of an open loop; in a closed one, one or a conversation for each user: all may end at once."""
 _MOST_AHEAD = 4096
 
 
@@ -53,8 +53,9 @@ class Driver:
     """One load point.
 
     Open loop: every request has a time at which it is due, and is sent then, however many are under way. Closed loop:
-    each user sends the next request when the last is answered. What is under way when the last request is sent is
-    waited for; each ends by its own timeout.
+    each user sends the next request when the last is answered. Conversations are such a loop in which warm-up and what
+    is counted are one sequence, and the time at which a turn is sent tells which of them it is. What is under way when
+    the last request is sent is waited for; each ends by its own timeout.
     """
 
     def __init__(
@@ -84,7 +85,8 @@ class Driver:
         self._on_progress = on_progress
         self._storm = StormWatch(max_error_fraction)
         self._when = when
-        count = _AHEAD if schedule.concurrency is None else min(schedule.concurrency, _MOST_AHEAD)
+        turns = 1 if schedule.measured.turns is None else schedule.measured.turns.dialogue.turns
+        count = _AHEAD if schedule.concurrency is None else min(schedule.concurrency * turns, _MOST_AHEAD)
         self._before = Ahead(schedule.warmup, load, is_measured=False, count=count)
         self._counted = Ahead(schedule.measured, load, is_measured=True, count=count)
         self._watch = SelfWatch()
@@ -115,20 +117,23 @@ class Driver:
         Raises:
             PlannerError: what on_record raises: a full disk, say.
         """
-        users = self._schedule.concurrency
+        schedule, users = self._schedule, self._schedule.concurrency
         self._before.work(math.inf)
         self._counted.work(math.inf)
         if users is not None:
             await self._connect(users)
         gc.collect()
         gc.freeze()  # what is there already need not be looked through while latencies are measured
-        start_s = await self._when() if self._when is not None else starts_s(self._schedule)
+        start_s = await self._when() if self._when is not None else starts_s(schedule)
         self._tally.start_s = self._recorder.start_s = self._outcome.start_s = start_s
         helpers = [asyncio.create_task(self._show()), asyncio.create_task(self._do_chores())]
         helpers[1].add_done_callback(self._ended)
         try:
             with Pacer() as self._pacer:
-                await (self._open_loop(self._pacer) if users is None else self._closed_loop(users))
+                if users is None:
+                    await self._open_loop(self._pacer)
+                else:
+                    await (self._closed_loop(users) if schedule.measured.turns is None else self._converse(users))
                 await self._drain()
         finally:
             self._watch.end()
@@ -164,26 +169,52 @@ class Driver:
         self._nothing_more_to_send(self._under_way)
 
     async def _closed_loop(self, users: int) -> None:
-        start_s, duration_s = self._tally.start_s, self._schedule.duration_s
-        ends_s = (start_s, math.inf if duration_s is None else start_s + duration_s)
+        start_s, ends_s = self._tally.start_s, (self._tally.start_s, self._end_s)
 
         async def use() -> None:
             for (requests, ahead, is_measured), end_s in zip(self._parts(), ends_s, strict=True):
                 if is_measured:
                     await self._sleep_until(start_s)  # passed, but where there is no warm-up
-                while self._has_time(end_s) and (items := ahead.take_turns()):
-                    for item in items:
-                        if requests.think_s is not None:
-                            until_s = time.perf_counter() + float(requests.think_s[item[0]])
-                            await self._sleep_until(min(until_s, end_s))
-                        if not self._has_time(end_s):
-                            break
+                while self._has_time(end_s) and (item := ahead.take()):
+                    await self._think(requests, item[0], end_s)
+                    if self._has_time(end_s):
                         await self._send(requests, *item, None, is_measured)
             self._nothing_more_to_send(users)
 
         for _ in range(users):
             self._spawn(use())
             await asyncio.sleep(0)  # what is written goes out when the loop comes round, and must not wait for them all
+
+    async def _converse(self, users: int) -> None:
+        requests, end_s = self._schedule.measured, self._end_s
+        begin_s = self._tally.start_s - self._schedule.warmup_s
+
+        async def use(turns: list[tuple[int, Prepared]]) -> None:
+            await self._sleep_until(begin_s)
+            while turns and self._has_time(end_s):
+                for turn in turns:
+                    await self._think(requests, turn[0], end_s)
+                    if not self._has_time(end_s):
+                        break
+                    await self._send(requests, *turn, None, time.perf_counter() >= self._tally.start_s)
+                else:
+                    turns = self._counted.take_turns()
+            self._nothing_more_to_send(users)
+
+        for _ in range(users):
+            self._spawn(use(self._counted.take_turns()))  # the first ones are each user's first
+            await asyncio.sleep(0)  # as above
+
+    @property
+    def _end_s(self) -> float:
+        """When a closed loop ends by time."""
+        duration_s = self._schedule.duration_s
+        return math.inf if duration_s is None else self._tally.start_s + duration_s
+
+    async def _think(self, requests: Requests, number: int, end_s: float) -> None:
+        """Waits as long as a user does before a request, or until the end."""
+        if requests.think_s is not None:
+            await self._sleep_until(min(time.perf_counter() + float(requests.think_s[number]), end_s))
 
     def _parts(self) -> tuple[tuple[Requests, Ahead, bool], tuple[Requests, Ahead, bool]]:
         return (self._schedule.warmup, self._before, False), (self._schedule.measured, self._counted, True)
@@ -224,14 +255,22 @@ class Driver:
         if not entry.is_warmup:
             self._tally.finished(entry)
             self._outcome.sample.add(entry)
+        if not entry.is_warmup or self._schedule.measured.turns is not None:
+            self._outcome.used = max(self._outcome.used, entry.index + 1)
         self._on_record(entry)
 
+    @property
+    def _is_over(self) -> bool:
+        """The point was stopped, or as many requests as it counts are sent."""
+        most = self._schedule.most_counted
+        return self._stop.is_set() or (most is not None and self._tally.sent >= most)
+
     def _has_time(self, end_s: float) -> bool:
-        return not self._stop.is_set() and time.perf_counter() < end_s
+        return not self._is_over and time.perf_counter() < end_s
 
     async def _sleep_until(self, time_s: float) -> None:
-        """Waits for a time on the clock, or until the point is stopped."""
-        while (left_s := time_s - time.perf_counter()) > 0 and not self._stop.is_set():
+        """Waits for a time on the clock, or until the point is over."""
+        while (left_s := time_s - time.perf_counter()) > 0 and not self._is_over:
             await asyncio.sleep(min(left_s, _SHOW_EVERY_S))
 
     async def _do_chores(self) -> None:

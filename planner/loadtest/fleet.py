@@ -172,6 +172,7 @@ def merged(parts: Sequence[Outcome]) -> Outcome:
         loop_lags_s=array("d", [lag for part in parts for lag in part.loop_lags_s]),
         cpu_fraction=max((part.cpu_fraction or 0.0 for part in parts), default=None),
         is_interrupted=any(part.is_interrupted for part in parts),
+        used=max((part.used for part in parts), default=0),
         given_up=min((part.given_up for part in parts if part.given_up), key=ELSEWHERE.__eq__, default=""),
     )
     for part in parts:

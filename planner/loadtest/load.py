@@ -13,7 +13,7 @@ from planner.engines.exchange import Timeouts
 from planner.engines.openai_http import EndpointKind, Message, OpenAIClient
 from planner.engines.target import Target
 from planner.loadtest.ahead import Prepared
-from planner.loadtest.conversations import Conversations
+from planner.loadtest.conversations import Said
 from planner.loadtest.driver import Load
 from planner.loadtest.recipe import Recipe
 from planner.loadtest.schedule import Ask
@@ -48,14 +48,16 @@ class PromptLoad:
         self._of_prefix = Texts((*seed, _PREFIX), calibration)
         self._prefix = lru_cache(_MOST_PREFIXES)(lambda number, tokens: self._of_prefix.text(tokens, number))
         self._parameters = recipe.parameters
-        self._conversations = Conversations()
+        self._said = Said()
 
     def prepare(self, ask: Ask) -> Prepared:
-        """A request; in a conversation, its new message."""
+        """A request; in a conversation, its new message: those of one follow each other, in order."""
         model, prefix = self._chosen(ask.conversation)
         prompt = self._own(ask, prefix) if self._recipe.prompts else self._text(ask, prefix if ask.turn == 0 else None)
         if self._recipe.turns > 1 and isinstance(prompt, str):
-            return Prepared(b"", model, prompt, ask)
+            if ask.turn == 0:
+                self._said = Said()
+            return Prepared(b"", model, prompt, ask, self._said)
         return Prepared(self._client.body(model, prompt, ask.output_tokens, self._parameters), model)
 
     def _text(self, ask: Ask, prefix: int | None) -> str:
@@ -98,25 +100,23 @@ class PromptLoad:
         if asked != self._model:
             answer.asked_model = asked
         try:
-            if prepared.message is None or prepared.ask is None:
+            if prepared.message is None or prepared.ask is None or prepared.said is None:
                 await self._client.ask(prepared.body, answer)
             else:
-                await self._ask_next(prepared.model, prepared.message, prepared.ask, answer)
+                await self._ask_next(prepared.model, prepared.message, prepared.ask, prepared.said, answer)
         finally:
             others = (model for model in answer.models if not is_same_model(asked, model))
             if (other := next(others, None)) is not None:
                 answer.model = self._client.target.shown(other)
 
-    async def _ask_next(self, model: str, text: str, ask: Ask, answer: Answer) -> None:
+    async def _ask_next(self, model: str, text: str, ask: Ask, said: Said, answer: Answer) -> None:
         """Sends all that was said before with a new message."""
         message = {"role": "user", "content": text}
-        messages = msgspec.Raw(self._conversations.messages(ask.conversation, message))
+        messages = msgspec.Raw(said.messages(message))
         answer.text = []
         await self._client.ask(self._client.body(model, messages, ask.output_tokens, self._parameters), answer)
-        if ask.turn == self._recipe.turns - 1:
-            self._conversations.end(ask.conversation)
-        elif answer.outcome == OK:
-            self._conversations.answered(ask.conversation, message, "".join(answer.text))
+        if answer.outcome == OK:
+            said.answered(message, "".join(answer.text))
         answer.text = None
 
 

@@ -105,4 +105,5 @@ class Tally:
             return max(0.0, float(schedule.measured.due_s[-1]) - elapsed_s)
         if schedule.duration_s is not None:
             return max(0.0, schedule.duration_s - elapsed_s)
-        return elapsed_s * max(0.0, len(schedule.measured) / done - 1) if done and elapsed_s > 0 else None
+        count = len(schedule.measured) if schedule.most_counted is None else schedule.most_counted
+        return elapsed_s * max(0.0, count / done - 1) if done and elapsed_s > 0 else None

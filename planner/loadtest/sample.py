@@ -162,9 +162,9 @@ class Sample:
         return len(self._times) // _TIMES
 
     @property
-    def places(self) -> int:
-        """Up to where in the schedule there are requests [requests]."""
-        return int(self._table()[:, 0].max()) + 1 if len(self) else 0
+    def places(self) -> Ints:
+        """Where in the schedule each stands, in the order in which they ended."""
+        return self._table()[:, 0].copy()
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -232,6 +232,8 @@ class Outcome:
         knows_due: whether the requests of an open loop tell when they were due, and not only when they were sent.
         is_interrupted: somebody stopped it.
         given_up: why, where too many requests failed; empty where it was not.
+        used: up to where in the schedule requests were sent, those of a warm-up with a schedule of its own aside
+            [requests]; 0 where somebody else measured.
         start_s: the first scheduled send of a request that counts, on time.perf_counter [s]; None where nothing was
             sent, or somebody else measured.
     """
@@ -242,4 +244,5 @@ class Outcome:
     knows_due: bool = True
     is_interrupted: bool = False
     given_up: str = ""
+    used: int = 0
     start_s: float | None = None

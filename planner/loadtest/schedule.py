@@ -9,6 +9,8 @@ from planner.core.arrivals import Array, Stream
 from planner.core.lengths import Drawn, RequestLengths, Tokens
 from planner.core.rates import Rate
 from planner.core.think import ThinkTime
+from planner.loadtest.context import room_tokens, shortened
+from planner.loadtest.turns import Dialogue, Turns, divided
 from planner.store.schedules import SavedSchedule
 
 MOST_CLOSED_PER_S = 10_000
@@ -16,10 +18,7 @@ MOST_CLOSED_PER_S = 10_000
 MOST_CLOSED_REQUESTS = 2_000_000
 """And in all, so that they take a few megabytes; at 1000 requests/s they last for half an hour."""
 
-_SPARE_FRACTION, _SPARE_TOKENS = 0.02, 12
-"""Of a context, kept free where requests are shortened to fit it."""
-
-_ARRIVALS, _LENGTHS, _WARMUP_ARRIVALS, _WARMUP_LENGTHS, _THINK, _WARMUP_THINK = range(6)
+_ARRIVALS, _LENGTHS, _WARMUP_ARRIVALS, _WARMUP_LENGTHS, _THINK, _WARMUP_THINK, _FIRST_TURNS = range(7)
 """Streams of random numbers, so that a longer warm-up changes nothing of what is measured."""
 
 
@@ -28,11 +27,11 @@ class Ask:
     """What a request is to be.
 
     Attributes:
-        index: its place in the whole schedule; below 0 in the warm-up.
+        index: its place in the whole schedule; below 0 in the warm-up, where requests stand alone.
         input_tokens: of its prompt; in a conversation, of the new message [tokens].
         output_tokens: of its answer [tokens].
         row: in the list of the user's own prompts; -1 where there is none.
-        conversation: its place among them; below 0 in the warm-up.
+        conversation: its place among them; a request that stands alone is one of its own.
         turn: of the conversation, from 0.
     """
 
@@ -56,8 +55,8 @@ class Requests:
         think_s: in a closed loop, how long the user who sends it waits before, the first time too [s]; None where
             nobody waits. Shape (requests,).
         rows: where each prompt stands in the list of the user's own; None where there is none. Shape (requests,).
-        turns: how many of them, one after the other, are a conversation; 1 where each stands alone.
-        first, step: where in the whole schedule they stand: the i-th conversation of them at first + i·step.
+        turns: where they stand in conversations; None where each stands alone.
+        first, step: where in the whole schedule those stand that stand alone: the i-th of them at first + i·step.
     """
 
     due_s: Array | None
@@ -65,7 +64,7 @@ class Requests:
     output_tokens: Tokens
     think_s: Array | None = None
     rows: Tokens | None = None
-    turns: int = 1
+    turns: Turns | None = None
     first: int = 0
     step: int = 1
 
@@ -74,18 +73,18 @@ class Requests:
 
     def place(self, number: int) -> int:
         """Where in the whole schedule one of them stands."""
-        conversation, turn = divmod(number, self.turns)
-        return (self.first + conversation * self.step) * self.turns + turn
+        return self.first + number * self.step if self.turns is None else int(self.turns.place[number])
 
     def ask(self, number: int, is_measured: bool = True) -> Ask:
         """One of them."""
         place = self.place(number)
         row = -1 if self.rows is None else int(self.rows[number])
         asked = int(self.input_tokens[number]), int(self.output_tokens[number])
-        conversation, turn = divmod(place, self.turns)
+        if self.turns is not None:
+            return Ask(place, *asked, row, int(self.turns.conversation[number]), int(self.turns.turn[number]))
         if not is_measured:
-            place, conversation = -1 - place, -1 - conversation
-        return Ask(place, *asked, row, conversation, turn)
+            place = -1 - place
+        return Ask(place, *asked, row, place)
 
     def share(self, part: int, parts: int) -> "Requests":
         """Every parts-th request or conversation, from the part-th on; together the shares are all of them, each once.
@@ -97,8 +96,8 @@ class Requests:
             ([0.1], [6], 1)
         """
         mine: slice | NDArray[np.bool_] = slice(part, None, parts)
-        if self.turns > 1:
-            mine = np.arange(len(self)) // self.turns % parts == part
+        if self.turns is not None:
+            mine = self.turns.conversation % parts == part
         return replace(
             self,
             due_s=None if self.due_s is None else self.due_s[mine],
@@ -106,12 +105,13 @@ class Requests:
             output_tokens=self.output_tokens[mine],
             think_s=None if self.think_s is None else self.think_s[mine],
             rows=None if self.rows is None else self.rows[mine],
+            turns=None if self.turns is None or isinstance(mine, slice) else self.turns.at(mine),
             first=self.first + part * self.step,
             step=self.step * parts,
         )
 
     def within(self, max_model_len: int) -> "Requests":
-        """The same with prompts, and where they leave no room answers, shortened to fit a context [tokens].
+        """The same, if each stands alone, shortened to fit a context [tokens]; conversations are drawn to fit it.
 
         Example:
             >>> asked = Requests(None, np.array([100, 5000, 10]), np.array([50, 50, 9000]))
@@ -119,26 +119,13 @@ class Requests:
             >>> fitting.input_tokens.tolist(), fitting.output_tokens.tolist()
             ([100, 918, 10], [50, 50, 958])
         """
-        # Prompts come out as long as asked but for a few tokens, more of them in longer ones.
-        room = max(2, round(max_model_len * (1 - _SPARE_FRACTION)) - _SPARE_TOKENS)
-        if self.turns > 1:
-            return self._turns_within(room)
+        room = room_tokens(max_model_len)
+        if self.turns is not None:
+            return self
         if self.rows is not None:  # prompts are what they are
             most = np.maximum(1, room - self.input_tokens)
             return replace(self, output_tokens=np.minimum(self.output_tokens, most))
-        output = np.clip(self.output_tokens, 1, np.maximum(1, room - np.minimum(self.input_tokens, room // 2)))
-        return replace(self, input_tokens=np.clip(self.input_tokens, 1, room - output), output_tokens=output)
-
-    def _turns_within(self, room: int) -> "Requests":
-        """Later turns shortened where those before leave no room [tokens]."""
-        prompts, answers = np.array(self.input_tokens), np.array(self.output_tokens)
-        held = np.zeros(-(-len(self) // self.turns), dtype=np.int64)
-        for turn in range(self.turns):
-            mine = slice(turn, None, self.turns)
-            prompt, before = prompts[mine], held[: prompts[mine].size]
-            prompts[mine] = np.clip(prompt, 1, np.maximum(1, room - before - 1))
-            answers[mine] = np.clip(answers[mine], 1, np.maximum(1, room - before - prompts[mine]))
-            before += prompts[mine] + answers[mine]
+        prompts, answers = shortened(self.input_tokens, self.output_tokens, room)
         return replace(self, input_tokens=prompts, output_tokens=answers)
 
     def differing(self, other: "Requests") -> int:
@@ -152,12 +139,14 @@ class Schedule:
     """A load point to come.
 
     Attributes:
-        warmup: sent before, and counted nowhere.
-        measured: what is counted.
+        warmup: sent before, and counted nowhere; none where there are conversations.
+        measured: what is counted; of conversations, all: what is sent before the counting begins is warm-up.
         concurrency: users of a closed loop; None in an open one.
         offered_requests_per_s: mean rate asked for, over all stages of a load [requests/s]; None in a closed loop.
         warmup_s: how long before the first counted request the first one goes out [s].
         duration_s: after which a closed loop sends nothing more [s]; None where the number of requests ends it.
+        most_counted: after how many counted requests conversations end, wherever they stand, so that no user is
+            without one before; None where all are counted, or time ends them [requests].
     """
 
     warmup: Requests
@@ -166,6 +155,7 @@ class Schedule:
     offered_requests_per_s: float | None = None
     warmup_s: float = 0.0
     duration_s: float | None = None
+    most_counted: int | None = None
 
     @property
     def label(self) -> str:
@@ -174,11 +164,12 @@ class Schedule:
 
     @property
     def saved(self) -> SavedSchedule | None:
-        """As it is kept on disk; None for a closed loop that ends by time, of which nobody knows yet what it will send.
+        """As it is kept on disk; None for a closed loop of which nobody knows yet what it will send.
 
-        The warm-up of any closed loop ends by time, and is left out.
+        That is one which ends by time, or in the midst of conversations. The warm-up of any closed loop ends by time.
+        It is left out where requests stand alone; which turns of conversations it was, only their records tell.
         """
-        if self.duration_s is not None:
+        if self.duration_s is not None or self.most_counted is not None:
             return None
         if self.measured.due_s is None:
             return self.saved_up_to(len(self.measured))
@@ -205,12 +196,13 @@ class Schedule:
             >>> [Schedule(nothing, nothing, concurrency=5).share(part, 2).concurrency for part in (0, 1)]
             [3, 2]
         """
-        users = self.concurrency
+        users, most = self.concurrency, self.most_counted
         return replace(
             self,
             warmup=self.warmup.share(part, parts),
             measured=self.measured.share(part, parts),
             concurrency=None if users is None else users // parts + (part < users % parts),
+            most_counted=None if most is None else most // parts + (part < most % parts),
         )
 
     def within(self, max_model_len: int | None) -> tuple["Schedule", int]:
@@ -280,7 +272,7 @@ def closed_loop(
     extent: Extent,
     seed: tuple[int, ...],
     think: ThinkTime | None = None,
-    turns: int = 1,
+    dialogue: Dialogue | None = None,
 ) -> Schedule:
     """Users that each send their next request when the last is answered, and they have thought about it.
 
@@ -290,14 +282,17 @@ def closed_loop(
         extent: how long.
         seed: the same gives the same schedule.
         think: of the users; None where they do not.
-        turns: of a conversation, which each user leads to its end before the next one.
+        dialogue: what conversations are to be, each led to its end before the next one; None where requests stand
+            alone.
     """
+    if dialogue is not None:
+        return _conversations(concurrency, lengths, extent, seed, think, dialogue)
     before = _most_in(extent.warmup_s, concurrency) if extent.warmup_s > 0 else 0
     count = extent.requests or _most_in(extent.duration_s or 0.0, concurrency)
 
     def drawn(requests: int, of_lengths: int, of_think: int) -> Requests:
         think_s = None if think is None else think.draw(requests, _rng(seed, of_think))
-        return replace(_requests(None, lengths.draw(requests, _rng(seed, of_lengths)), think_s), turns=turns)
+        return _requests(None, lengths.draw(requests, _rng(seed, of_lengths)), think_s)
 
     return Schedule(
         warmup=drawn(before, _WARMUP_LENGTHS, _WARMUP_THINK),
@@ -305,6 +300,43 @@ def closed_loop(
         concurrency=concurrency,
         warmup_s=extent.warmup_s,
         duration_s=extent.duration_s,
+    )
+
+
+def _conversations(
+    users: int,
+    lengths: RequestLengths,
+    extent: Extent,
+    seed: tuple[int, ...],
+    think: ThinkTime | None,
+    dialogue: Dialogue,
+) -> Schedule:
+    """Warm-up and measured requests in one sequence; a longer one begins with the same."""
+    if extent.requests is None:
+        count = _most_in(extent.warmup_s + (extent.duration_s or 0.0), users)
+    else:
+        # As many again, since processes share conversations, which are not all as long.
+        count = extent.requests + min(extent.requests, MOST_CLOSED_REQUESTS)
+        count += _most_in(extent.warmup_s, users) if extent.warmup_s > 0 else 0
+    count += min(MOST_CLOSED_REQUESTS, 2 * users * dialogue.turns)  # under way when the load ends
+    drawn = lengths.draw(count, _rng(seed, _LENGTHS))
+    tokens = np.add(drawn.input_tokens, drawn.output_tokens, dtype=np.int64)
+    firsts = _rng(seed, _FIRST_TURNS).integers(1, dialogue.turns + 1, size=users)
+    turns = divided(tokens, firsts, dialogue)
+    requests = _requests(None, drawn, None if think is None else think.draw(count, _rng(seed, _THINK)))
+    if dialogue.max_model_len is not None and turns.is_shortened.any():
+        prompts, answers = np.array(drawn.input_tokens), np.array(drawn.output_tokens)
+        long, room = turns.is_shortened, room_tokens(dialogue.max_model_len)
+        prompts[long], answers[long] = shortened(prompts[long], answers[long], room)
+        requests = replace(requests, input_tokens=prompts, output_tokens=answers)
+    nothing = np.empty(0, dtype=np.int32)
+    return Schedule(
+        warmup=Requests(None, nothing, nothing),
+        measured=replace(requests, turns=turns),
+        concurrency=users,
+        warmup_s=extent.warmup_s,
+        duration_s=extent.duration_s,
+        most_counted=extent.requests,
     )
 
 

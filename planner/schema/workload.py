@@ -44,9 +44,15 @@ class SharedPrefix(FileModel):
 
 
 class Conversation(FileModel):
-    """Several turns of one user: each prompt holds all that was said before, with the server's own answers."""
+    """Several turns of one user: each prompt holds all that was said before, with the server's own answers.
+
+    Warm-up and what is counted are one sequence, so that conversations go on when the counting begins. It begins with a
+    conversation of each user that has fewer turns, drawn from the seed, so that users come apart. One ends before a
+    turn that the server's context does not hold.
+    """
 
     turns: Annotated[int, Field(ge=2, le=MOST_TURNS)]
+    """Of each, as far as the context holds them [turns]."""
 
 
 class WorkloadSpec(RuledFileModel):

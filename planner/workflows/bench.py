@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import inf
+from math import ceil, inf
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from planner.loadtest.server_figures import samples
 from planner.loadtest.summary import Offered, load_point, squared_cv_of
 from planner.loadtest.telemetry import Telemetry, idle_power_w
 from planner.loadtest.texts import Calibration
+from planner.loadtest.turns import told_of_ends
 from planner.schema.benchmark import LoadPoint, RequestRecord, Run
 from planner.store.files import free_path
 from planner.store.runs import RunDirectory, written
@@ -147,7 +148,8 @@ class _Content:
     def asked(self, plan: BenchPlan, calibration: Calibration) -> Asked:
         if self.workload is None:
             return Asked(plan.lengths, trace=self.trace)
-        return Asked(self.workload.request_lengths(calibration), self.recipe.turns)
+        lengths = self.workload.request_lengths(calibration)
+        return Asked(lengths, self.recipe.turns, template_tokens=ceil(calibration.fixed_tokens))
 
     def refuse_unknown_models(self, found: Discovered) -> None:
         unknown = [] if found.offered is None else [name for name in self.recipe.models if name not in found.offered]
@@ -218,7 +220,9 @@ async def _measure(
                 is_kept = all(rate.is_constant for rate in plan.rates)
                 squared_cv = squared_cv_of(plan.arrival, options.burstiness or 1.0) if is_kept else None
                 offered = Offered(schedule.offered_requests_per_s, schedule.concurrency, squared_cv, recipe.expected)
-                point = load_point(offered, outcome, plan.slo, [*notes, *told, *watch.warnings])
+                turns = schedule.measured.turns
+                ends = () if turns is None else told_of_ends(turns, outcome.sample.places)
+                point = load_point(offered, outcome, plan.slo, [*notes, *told, *ends, *watch.warnings])
                 gave_up = [f"given up: {outcome.given_up}"] if outcome.given_up else []
                 point = point.model_copy(update={"doubts": [*gave_up, *watch.doubts], "server": watch.figures})
                 # A sweep that finds its loads learns from one that is too high, and goes on with others.
@@ -283,7 +287,7 @@ async def _point(
                 interruption.driver = driver
                 outcome = await driver.run()
     if schedule.saved is None:
-        write_schedule(book.schedule_path, schedule.saved_up_to(outcome.sample.places))
+        write_schedule(book.schedule_path, schedule.saved_up_to(outcome.used))
     if not outcome.is_interrupted:
         await watch.end(outcome.start_s)
         if outcome.start_s is not None:

@@ -10,6 +10,7 @@ from planner.core.lengths import Apart, RequestLengths, Tokens
 from planner.core.rates import Rate
 from planner.errors import InputError, UsageError
 from planner.loadtest.schedule import Extent, Schedule, closed_loop, open_loop, replay
+from planner.loadtest.turns import Dialogue
 from planner.schema.benchmark import KnownLimits, LoadPoint
 from planner.workflows.bench_options import BenchPlan
 from planner.workflows.sweep_search import Search
@@ -25,12 +26,18 @@ class Asked:
     Attributes:
         lengths: of prompts and answers.
         turns: of a conversation; 1 where each request stands alone.
+        template_tokens: around a message, see planner.loadtest.turns.Dialogue [tokens].
         trace: to be replayed, in place of the loads asked.
     """
 
     lengths: RequestLengths
     turns: int = 1
+    template_tokens: int = 0
     trace: Trace | None = None
+
+    def dialogue(self, max_model_len: int | None) -> Dialogue | None:
+        """What conversations are to be on a server of such a context [tokens]; None where requests stand alone."""
+        return Dialogue(self.turns, max_model_len, self.template_tokens) if self.turns > 1 else None
 
 
 def part_of(trace: Trace, extent: Extent) -> Trace:
@@ -64,7 +71,7 @@ def schedules(
         UsageError: the arrivals cannot be drawn, or no request would fit.
     """
     try:
-        for schedule in _unlimited(plan, asked, done, search):
+        for schedule in _unlimited(plan, asked, limits.max_model_len, done, search):
             if schedule.concurrency is None and not len(schedule.measured):
                 raise UsageError(f"--duration-s: no request falls into it at {schedule.label}; make it longer")
             yield _fitting(asked, schedule, limits.max_model_len)
@@ -72,23 +79,29 @@ def schedules(
         raise UsageError(f"--{error.field.replace('_', '-')}: {error.message}") from error
 
 
-def _unlimited(plan: BenchPlan, asked: Asked, done: Sequence[LoadPoint], search: Search) -> Iterator[Schedule]:
+def _unlimited(
+    plan: BenchPlan, asked: Asked, max_model_len: int | None, done: Sequence[LoadPoint], search: Search
+) -> Iterator[Schedule]:
+    """Loads of which only conversations know the server's context."""
     seed, lengths = plan.options.seed, asked.lengths
+    dialogue = asked.dialogue(max_model_len)
     if asked.trace is not None:
         yield replay(*asked.trace, plan.extent.warmup_s, (seed, 0))
         return
     if plan.finds_loads:
-        yield from _found(plan, asked, done, search)
+        yield from _found(plan, asked, dialogue, done, search)
         return
     number = 0
     for number, users in enumerate(plan.users, start=1):
-        yield closed_loop(users, lengths, plan.extent, (seed, number - 1), plan.think, asked.turns)
+        yield closed_loop(users, lengths, plan.extent, (seed, number - 1), plan.think, dialogue)
     for rate in plan.rates:
         yield open_loop(plan.stream, rate, lengths, plan.extent, (seed, number))
         number += 1
 
 
-def _found(plan: BenchPlan, asked: Asked, done: Sequence[LoadPoint], search: Search) -> Iterator[Schedule]:
+def _found(
+    plan: BenchPlan, asked: Asked, dialogue: Dialogue | None, done: Sequence[LoadPoint], search: Search
+) -> Iterator[Schedule]:
     """Loads that a sweep finds: each follows from those before, so that a run that goes on finds the same ones."""
     number = 0
     while number < len(done) or search.has_room(number):
@@ -97,7 +110,7 @@ def _found(plan: BenchPlan, asked: Asked, done: Sequence[LoadPoint], search: Sea
             return
         seed = (plan.options.seed, number)
         if load.users is not None:
-            yield closed_loop(load.users, asked.lengths, plan.extent, seed, plan.think, asked.turns)
+            yield closed_loop(load.users, asked.lengths, plan.extent, seed, plan.think, dialogue)
         else:
             yield open_loop(plan.stream, Rate.constant(load.rate_per_s or 0.0), asked.lengths, plan.extent, seed)
         number += 1
@@ -105,10 +118,7 @@ def _found(plan: BenchPlan, asked: Asked, done: Sequence[LoadPoint], search: Sea
 
 def _fitting(asked: Asked, schedule: Schedule, max_model_len: int | None) -> tuple[Schedule, list[str]]:
     """The schedule with requests that the server's context holds: those of a spread are shortened, others refused."""
-    notes = []
-    if schedule.concurrency is not None and len(schedule.measured) < asked.turns * schedule.concurrency:
-        users = -(-len(schedule.measured) // asked.turns)
-        notes.append(f"{len(schedule.measured)} requests keep only {users} of {schedule.concurrency} users busy")
+    notes = list(_too_few(asked, schedule))
     if max_model_len is None:
         return schedule, notes
     lengths = asked.lengths
@@ -123,3 +133,17 @@ def _fitting(asked: Asked, schedule: Schedule, max_model_len: int | None) -> tup
         return fitting, notes
     of = f"{shortened} of {len(schedule.measured)} requests"
     return fitting, [*notes, f"{of} were shortened to fit the server's max_model_len of {max_model_len}"]
+
+
+def _too_few(asked: Asked, schedule: Schedule) -> Iterator[str]:
+    """What must be known of a closed loop of few requests."""
+    users, conversing = schedule.concurrency, schedule.most_counted
+    if users is None:
+        return
+    if conversing is None and len(schedule.measured) < users:
+        yield f"{len(schedule.measured)} requests keep only {len(schedule.measured)} of {users} users busy"
+    if conversing is not None and conversing < asked.turns * users:
+        yield (
+            f"{conversing} requests are less than a conversation of {asked.turns} turns for each of {users} users: "
+            "later turns are rarer than asked"
+        )

@@ -31,6 +31,8 @@ def point_key(model: str, endpoint: str, seed: tuple[int, int], schedule: Schedu
         "warmup_s": schedule.warmup_s,
         "duration_s": schedule.duration_s,
     }
+    if schedule.most_counted is not None:
+        asked["most_counted"] = schedule.most_counted
     if made_of:
         asked["made_of"] = made_of
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
@@ -44,5 +46,7 @@ def _add(digest: "hashlib._Hash", requests: Requests) -> None:
         # Microseconds, as in the file of a schedule: the last bits of a logarithm are not the same on every machine.
         whole = np.empty(0) if time_s is None else np.rint(time_s * 1e6)
         digest.update(b"%d:" % whole.size + whole.astype("<i8").tobytes())
-    for tokens in (requests.input_tokens, requests.output_tokens, *(() if requests.rows is None else (requests.rows,))):
+    rows = () if requests.rows is None else (requests.rows,)
+    turns = () if requests.turns is None else (requests.turns.turn,)
+    for tokens in (requests.input_tokens, requests.output_tokens, *rows, *turns):
         digest.update(b"%d:" % tokens.size + tokens.astype("<i4").tobytes())

@@ -1,10 +1,13 @@
 """`planner bench --workload FILE`: what arrives at a server is what the file says."""
 
 import json
+import re
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from commands import Done, planner
 from known_server import FIXED_TOKENS, KnownServer, tokens_of
@@ -99,37 +102,76 @@ def test_text_is_another_one_in_every_run_unless_a_cache_is_wanted(tmp_path: Pat
     assert third == fourth
 
 
-def test_conversation_holds_all_that_was_said_and_its_turns_come_one_after_the_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_conversation_holds_all_that_was_said_and_its_turns_come_one_after_the_other(
+    tmp_path: Path, processes: str
+) -> None:
     fields = {"input_tokens": 30, "output_tokens": 4, "conversation": {"turns": 3}}
-    asked = bodies(tmp_path, "--concurrency", "2", "--requests", "12", **fields)
-    by_length: dict[int, list[list[dict[str, Any]]]] = {}
-    for body in asked:
-        by_length.setdefault(len(body["messages"]), []).append(body["messages"])
-    assert {length: len(found) for length, found in by_length.items()} == {1: 4, 3: 4, 5: 4}
+    asked = bodies(tmp_path, "--concurrency", "2", "--requests", "30", "--processes", processes, **fields)
+    told = [body["messages"] for body in asked]
+    assert Counter(map(len, told)).keys() == {1, 3, 5}
     answer = {"role": "assistant", "content": "zäh☃ " * 4}
-    for messages in by_length[5]:
-        assert messages[:1] in by_length[1]
-        assert messages[:3] in by_length[3]
-        assert [message["role"] for message in messages] == ["user", "assistant", "user", "assistant", "user"]
-        assert messages[1] == messages[3] == answer
+    for number, messages in enumerate(told):
+        assert len(messages) == 1 or messages[:-2] in told[:number]
+        assert all(message == answer for message in messages[1::2])
+        assert {message["role"] for message in messages[::2]} == {"user"}
     (kept,) = read_run(tmp_path / "run").requests
-    assert sorted(entry.index for entry in kept) == list(range(12))
+    assert len({entry.index for entry in kept}) == 30
     assert {entry.asked_input_tokens for entry in kept} == {30}
 
 
-def test_turn_that_failed_is_as_if_never_asked(tmp_path: Path) -> None:
-    with KnownServer("ok", "http_500", "ok") as server:
-        fields = {"input_tokens": 30, "output_tokens": 4, "conversation": {"turns": 3}}
-        load = ("--concurrency", "1", "--requests", "3", "--max-error-fraction", "1")
-        assert bench(tmp_path, server.url, written(tmp_path, **fields), *load).returncode in (0, 4)
-        lengths = [len(served.body["messages"]) for served in server.log]
-    assert lengths == [1, 3, 3]
+def test_conversations_are_under_way_when_the_counting_begins(tmp_path: Path) -> None:
+    server = KnownServer(first_s=0.02)
+    fields = {"input_tokens": "lognormal:p50=30,p95=60", "output_tokens": 4, "conversation": {"turns": 4}}
+    load = ("--concurrency", "8", "--requests", "64", "--warmup-s", "1.5")
+    told = [body["messages"] for body in bodies(tmp_path, *load, server=server, **fields)]
+    (kept,) = read_run(tmp_path / "run").requests
+    counted = sorted((entry for entry in kept if not entry.is_warmup), key=lambda entry: entry.sent_s or 0.0)
+    assert len(counted) == 64
+    assert len({entry.index for entry in kept}) == len(kept) > 64, "warm-up and what counts are one sequence"
+    first_turns = [entry.input_tokens == entry.asked_input_tokens for entry in counted]
+    assert sum(first_turns[:8]) < 8, "not all begin a conversation then"
+    begun = Counter(messages[0]["content"] for messages in told)
+    unended = [content for content, count in begun.items() if count < 4]
+    assert len(unended) <= 8 + 8, "the first of each user, and those under way at the end: none was dropped between"
+    lines = (tmp_path / "run" / "schedule-000.csv").read_text().splitlines()[1:]
+    rows = [tuple(map(int, line.split(",")[:2])) for line in lines]
+    assert all(rows[entry.index] == (entry.asked_input_tokens, entry.asked_output_tokens) for entry in kept)
 
 
-def test_processes_share_conversations_and_not_their_turns(tmp_path: Path) -> None:
-    fields = {"input_tokens": 30, "output_tokens": 4, "conversation": {"turns": 2}}
-    asked = bodies(tmp_path, "--concurrency", "2", "--requests", "12", "--processes", "2", **fields)
-    assert Counter(len(body["messages"]) for body in asked) == {1: 6, 3: 6}
+def test_conversations_that_the_context_does_not_hold_end_before_and_are_told(tmp_path: Path) -> None:
+    limits = PROFILE["limits"] | {"max_model_len": 700}
+    (tmp_path / "profile.json").write_text(json.dumps(PROFILE | {"limits": limits}))
+    with emulating(tmp_path / "profile.json") as url:
+        load = ("--concurrency", "1", "--requests", "80", "--model", "m")
+        done = bench(tmp_path, url, WORKLOADS / "conversation.yaml", *load)
+    assert done.returncode in (0, 4), done.stderr
+    run, (kept,) = read_run(tmp_path / "run").run, read_run(tmp_path / "run").requests
+    assert Counter(entry.outcome for entry in kept) == {"ok": 80}
+    assert min(entry.asked_output_tokens or 0 for entry in kept) > 10, "none is shortened to nonsense"
+    begins = [number for number, entry in enumerate(kept) if entry.input_tokens == entry.asked_input_tokens]
+    lengths = [end - begin for begin, end in pairwise(begins)]
+    early = [length for length in lengths[1:] if length < 6]  # the first has as many as were drawn
+    (told,) = [told for told in run.points[0].metrics.warnings if "conversations" in told]
+    assert " of 6 turns on average: the next one did not fit the server's max_model_len of 700; fewer turns" in told
+    found = re.match(r"(\d+) of (\d+) conversations ended early, after ([\d.]+) of 6", told)
+    assert found is not None
+    assert int(found[1]) - len(early) in (0, 1), "the last may have ended as well"
+    assert int(found[2]) - len(lengths) in (0, 1)
+    assert float(found[3]) == pytest.approx(np.mean(early), abs=0.3)
+    assert done.stderr.count("ended early") == 1
+
+
+def test_template_around_each_answer_takes_room_in_the_context(tmp_path: Path) -> None:
+    server = KnownServer()
+    # Room for 0.98 · 1650 - 12 = 1605 tokens: eight turns have 1600, and with seven templates 1649.
+    server.pages["/v1/models"] = (200, {"data": [{"id": "m", "owned_by": "vllm", "max_model_len": 1650}]})
+    fields = {"input_tokens": 100, "output_tokens": 100, "conversation": {"turns": 8}}
+    asked = bodies(tmp_path, "--concurrency", "1", "--requests", "40", server=server, **fields)
+    assert FIXED_TOKENS == 7
+    assert max(len(body["messages"]) for body in asked) == 2 * 7 - 1
+    (told,) = [told for told in read_run(tmp_path / "run").run.points[0].metrics.warnings if "early" in told]
+    assert "ended early, after 7.0 of 8 turns on average" in told
 
 
 def test_own_prompts_come_in_random_order_each_once_a_round_with_a_mark_before(tmp_path: Path) -> None:
@@ -181,8 +223,9 @@ def test_workload_of_completions_sends_them(tmp_path: Path) -> None:
         assert {tokens_of(served.body["prompt"]) for served in server.log} == {20}
 
 
-def test_a_run_goes_on_with_its_workload_and_not_with_another(tmp_path: Path) -> None:
-    workload = written(tmp_path, input_tokens=20, output_tokens=2)
+@pytest.mark.parametrize("more", [{}, {"conversation": {"turns": 3}}], ids=["alone", "conversations"])
+def test_a_run_goes_on_with_its_workload_and_not_with_another(tmp_path: Path, more: dict[str, Any]) -> None:
+    workload = written(tmp_path, input_tokens=20, output_tokens=2, **more)
     with KnownServer() as server:
         load = ("--sweep", "--concurrency", "1,2", "--requests", "4")
         assert bench(tmp_path, server.url, workload, *load).returncode in (0, 4)
@@ -196,7 +239,7 @@ def test_a_run_goes_on_with_its_workload_and_not_with_another(tmp_path: Path) ->
         assert done.returncode in (0, 4), done.stderr
         resumed = json.loads((tmp_path / "run" / "run.json").read_text())
         assert [point["key"] for point in resumed["points"]] == [point["key"] for point in json.loads(whole)["points"]]
-        written(tmp_path, input_tokens=20, output_tokens=2, is_cache_busting=False)
+        written(tmp_path, input_tokens=20, output_tokens=2, is_cache_busting=False, **more)
         (tmp_path / "run" / "run.json").write_text(json.dumps(data))
         assert "is not what was sent" in planner(tmp_path, "bench", "--resume", "run", "--quiet").stderr
 
@@ -239,14 +282,14 @@ def test_options_that_do_not_go_with_a_workload_are_told_at_once(tmp_path: Path)
     assert "tools need --endpoint chat" in done.stderr
 
 
-def test_conversations_that_keep_fewer_users_busy_than_asked_say_so(tmp_path: Path) -> None:
+def test_loads_too_short_for_conversations_say_so(tmp_path: Path) -> None:
     with KnownServer() as server:
         workload = written(tmp_path, input_tokens=30, output_tokens=2, conversation={"turns": 4})
         done = planner(
             *(tmp_path, "bench", "--url", server.url, "--workload", str(workload), "--out", "run"),
             *("--concurrency", "8", "--requests", "8"),
         )
-    assert "8 requests keep only 2 of 8 users busy" in done.stderr
+    assert "8 requests are less than a conversation of 4 turns for each of 8 users" in done.stderr
 
 
 def test_models_that_a_server_does_not_offer_are_told(tmp_path: Path) -> None:

@@ -1,50 +1,17 @@
 """The driver, sending to a load whose answers are scripted."""
 
 import asyncio
-import itertools
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
+from scripted import Scripted, counted, drive
 
-from planner.engines.answers import Answer
 from planner.errors import EnvironmentLackingError
-from planner.loadtest.ahead import Prepared
 from planner.loadtest.driver import Driver
-from planner.loadtest.sample import Outcome
-from planner.loadtest.schedule import Ask, Requests, Schedule
+from planner.loadtest.schedule import Requests, Schedule
 from planner.loadtest.storm import IN_A_ROW
 from planner.schema.benchmark import RequestRecord
-
-
-class Scripted:
-    """Answers after a time, with an outcome per request; keeps what was asked of it."""
-
-    def __init__(self, takes_s: float = 0.05, outcome: Callable[[int], str] = lambda _: "ok") -> None:
-        self.takes_s, self.outcome = takes_s, outcome
-        self.prepared: list[int] = []
-        self.in_flight = self.most_in_flight = 0
-        self._numbers = itertools.count()
-
-    def prepare(self, ask: Ask) -> Prepared:
-        self.prepared.append(ask.index)
-        return Prepared(b"%d %d" % (ask.input_tokens, ask.output_tokens))
-
-    async def connect(self, connections: int) -> None:
-        self.connected = connections
-
-    async def ask(self, prepared: Prepared, answer: Answer) -> None:
-        answer.sent_s = time.perf_counter()
-        self.in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        try:
-            await asyncio.sleep(self.takes_s)
-        finally:
-            self.in_flight -= 1
-        answer.outcome = self.outcome(next(self._numbers))
-        answer.chunk_s = [time.perf_counter()]
-        answer.finished_s = time.perf_counter()
 
 
 def requests(due_s: list[float] | None, count: int = 0) -> Requests:
@@ -65,24 +32,6 @@ def closed(users: int, count: int, warmup_s: float = 0.0, duration_s: float | No
         warmup_s=warmup_s,
         duration_s=duration_s,
     )
-
-
-def drive(
-    schedule: Schedule, load: Scripted, interrupt_after_s: tuple[float, ...] = (), max_error_fraction: float = 0.05
-) -> tuple[Outcome, list[RequestRecord]]:
-    kept: list[RequestRecord] = []
-
-    async def work() -> Outcome:
-        driver = Driver(schedule, load, kept.append, lambda _: None, max_error_fraction)
-        for after_s in interrupt_after_s:
-            asyncio.get_running_loop().call_later(after_s, driver.interrupt)
-        return await driver.run()
-
-    return asyncio.run(work()), kept
-
-
-def counted(kept: list[RequestRecord]) -> list[RequestRecord]:
-    return sorted((entry for entry in kept if not entry.is_warmup), key=lambda entry: entry.index)
 
 
 def test_open_loop_sends_when_due_however_many_are_under_way() -> None:
