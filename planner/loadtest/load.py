@@ -18,7 +18,7 @@ from planner.loadtest.driver import Load
 from planner.loadtest.recipe import Recipe
 from planner.loadtest.schedule import Ask
 from planner.loadtest.texts import Calibration, Texts
-from planner.store.prompt_files import OwnPrompt
+from planner.store.prompts import OwnPrompt
 
 _PREFIX, _CHOICE, _MARK = range(1, 4)
 """Streams of random numbers besides that of the texts."""

@@ -15,7 +15,8 @@ from planner.loadtest.texts import Calibration
 from planner.schema.workload import WorkloadSpec
 from planner.store.documents import Document, load_document
 from planner.store.files import sha256_of
-from planner.store.prompt_files import OwnPrompt, read_prompts
+from planner.store.prompt_files import read_prompts
+from planner.store.prompts import OwnPrompt
 from planner.store.validate import read_model
 from planner.workflows.bench_options import BenchPlan
 from planner.workflows.workload import parse_lengths, read_trace
