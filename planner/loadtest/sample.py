@@ -167,6 +167,11 @@ class Sample:
         return int(self._table()[:, 0].max()) + 1 if len(self) else 0
 
     @property
+    def places_sent(self) -> Ints:
+        """Where in the schedule each of them stands, ascending; shape (requests,)."""
+        return np.sort(self._table()[:, 0])
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """Outcomes by their places in the column; ok is the first."""
         return tuple(self._kinds)

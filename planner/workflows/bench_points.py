@@ -1,36 +1,43 @@
 """The load points of a bench, one after the other."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.core.lengths import Apart, RequestLengths, Tokens
 from planner.core.rates import Rate
-from planner.errors import InputError, UsageError
-from planner.loadtest.schedule import Extent, Schedule, closed_loop, open_loop, replay
+from planner.errors import InputError, InputFileError, PlannerError, UsageError
+from planner.loadtest.choices import NO_PREFIX, Choices
+from planner.loadtest.recipe import Recipe
+from planner.loadtest.schedule import Extent, Requests, Schedule, closed_loop, open_loop, replay
 from planner.schema.benchmark import KnownLimits, LoadPoint
 from planner.workflows.bench_options import BenchPlan
 from planner.workflows.sweep_search import Search
+from planner.workflows.workload_file import WorkloadFile
 
 Trace = tuple[NDArray[np.float64], Tokens, Tokens]
 """Arrival times [s], prompt and answer lengths [tokens]."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the requests of all loads are made of, as far as their schedule has to know it.
+class RequestShape:
+    """How long the requests of all loads are.
 
     Attributes:
-        lengths: of prompts and answers.
-        turns: of a conversation; 1 where each request stands alone.
+        lengths: of prompts and answers; of the user's own prompts without a shared prefix.
+        recipe: what they are made of besides.
         trace: to be replayed, in place of the loads asked.
+        prefix_tokens: what a shared prefix adds to a prompt of the user's own [tokens].
+        workload: that says all this; None where options do.
     """
 
     lengths: RequestLengths
-    turns: int = 1
+    recipe: Recipe = field(default_factory=Recipe)
     trace: Trace | None = None
+    prefix_tokens: int = 0
+    workload: WorkloadFile | None = None
 
 
 def part_of(trace: Trace, extent: Extent) -> Trace:
@@ -49,46 +56,48 @@ def part_of(trace: Trace, extent: Extent) -> Trace:
 
 
 def schedules(
-    plan: BenchPlan, asked: Asked, limits: KnownLimits, done: Sequence[LoadPoint], search: Search
+    plan: BenchPlan, shape: RequestShape, limits: KnownLimits, done: Sequence[LoadPoint], search: Search
 ) -> Iterator[tuple[Schedule, list[str]]]:
     """Each load point to come, and what must be known of it: closed loops first, then open ones.
 
     Args:
         plan: what loads are asked.
-        asked: what requests are made of.
+        shape: how long requests are.
         limits: of the server, as far as they are known.
         done: the points measured so far, which a sweep finds its next load from; grows from one to the next.
         search: of such a sweep.
 
     Raises:
         UsageError: the arrivals cannot be drawn, or no request would fit.
+        InputFileError: likewise, where a workload says how long they are.
     """
     try:
-        for schedule in _unlimited(plan, asked, done, search):
+        for number, drawn in enumerate(_unlimited(plan, shape, done, search)):
+            schedule = _with_prefixes(drawn, shape, (plan.options.seed, number))
             if schedule.concurrency is None and not len(schedule.measured):
                 raise UsageError(f"--duration-s: no request falls into it at {schedule.label}; make it longer")
-            yield _fitting(asked, schedule, limits.max_model_len)
+            yield _fitting(shape, schedule, limits.max_model_len)
     except InputError as error:
         raise UsageError(f"--{error.field.replace('_', '-')}: {error.message}") from error
 
 
-def _unlimited(plan: BenchPlan, asked: Asked, done: Sequence[LoadPoint], search: Search) -> Iterator[Schedule]:
-    seed, lengths = plan.options.seed, asked.lengths
-    if asked.trace is not None:
-        yield replay(*asked.trace, plan.extent.warmup_s, (seed, 0))
+def _unlimited(plan: BenchPlan, shape: RequestShape, done: Sequence[LoadPoint], search: Search) -> Iterator[Schedule]:
+    seed, lengths = plan.options.seed, shape.lengths
+    if shape.trace is not None:
+        yield replay(*shape.trace, plan.extent.warmup_s, (seed, 0))
         return
     if plan.finds_loads:
-        yield from _found(plan, asked, done, search)
+        yield from _found(plan, shape, done, search)
         return
     number = 0
     for number, users in enumerate(plan.users, start=1):
-        yield closed_loop(users, lengths, plan.extent, (seed, number - 1), plan.think, asked.turns)
+        yield closed_loop(users, lengths, plan.extent, (seed, number - 1), plan.think, shape.recipe.turns)
     for rate in plan.rates:
         yield open_loop(plan.stream, rate, lengths, plan.extent, (seed, number))
         number += 1
 
 
-def _found(plan: BenchPlan, asked: Asked, done: Sequence[LoadPoint], search: Search) -> Iterator[Schedule]:
+def _found(plan: BenchPlan, shape: RequestShape, done: Sequence[LoadPoint], search: Search) -> Iterator[Schedule]:
     """Loads that a sweep finds: each follows from those before, so that a run that goes on finds the same ones."""
     number = 0
     while number < len(done) or search.has_room(number):
@@ -97,29 +106,50 @@ def _found(plan: BenchPlan, asked: Asked, done: Sequence[LoadPoint], search: Sea
             return
         seed = (plan.options.seed, number)
         if load.users is not None:
-            yield closed_loop(load.users, asked.lengths, plan.extent, seed, plan.think, asked.turns)
+            yield closed_loop(load.users, shape.lengths, plan.extent, seed, plan.think, shape.recipe.turns)
         else:
-            yield open_loop(plan.stream, Rate.constant(load.rate_per_s or 0.0), asked.lengths, plan.extent, seed)
+            yield open_loop(plan.stream, Rate.constant(load.rate_per_s or 0.0), shape.lengths, plan.extent, seed)
         number += 1
 
 
-def _fitting(asked: Asked, schedule: Schedule, max_model_len: int | None) -> tuple[Schedule, list[str]]:
+def _with_prefixes(schedule: Schedule, shape: RequestShape, seed: tuple[int, ...]) -> Schedule:
+    """The same with shared prefixes in the lengths of the user's own prompts; those of others include them anyway."""
+    if not shape.prefix_tokens:
+        return schedule
+    choices = Choices(seed, shape.recipe)
+
+    def longer(requests: Requests, is_warmup: bool) -> Requests:
+        has_prefix = choices.prefixes(len(requests), is_warmup) != NO_PREFIX
+        added = np.where(has_prefix, shape.prefix_tokens, 0).astype(np.int32)
+        return replace(requests, input_tokens=requests.input_tokens + added)
+
+    return replace(schedule, warmup=longer(schedule.warmup, True), measured=longer(schedule.measured, False))
+
+
+def _fitting(shape: RequestShape, schedule: Schedule, max_model_len: int | None) -> tuple[Schedule, list[str]]:
     """The schedule with requests that the server's context holds: those of a spread are shortened, others refused."""
     notes = []
-    if schedule.concurrency is not None and len(schedule.measured) < asked.turns * schedule.concurrency:
-        users = -(-len(schedule.measured) // asked.turns)
+    if schedule.concurrency is not None and len(schedule.measured) < shape.recipe.turns * schedule.concurrency:
+        users = -(-len(schedule.measured) // shape.recipe.turns)
         notes.append(f"{len(schedule.measured)} requests keep only {users} of {schedule.concurrency} users busy")
     if max_model_len is None:
         return schedule, notes
-    lengths = asked.lengths
-    if asked.trace is None and isinstance(lengths, Apart) and lengths.are_all_alike:
-        total = asked.turns * (lengths.prompts.p50 + lengths.answers.p50)
+    lengths = shape.lengths
+    if shape.trace is None and isinstance(lengths, Apart) and lengths.are_all_alike:
+        total = shape.recipe.turns * (lengths.prompts.p50 + lengths.answers.p50)
         if total > max_model_len:
-            told = f"{total:g} tokens together, but the server's max_model_len is {max_model_len}"
-            raise UsageError(f"--input-tokens and --output-tokens: {told}")
+            raise _too_long(shape, f"{total:g} tokens together, but the server's max_model_len is {max_model_len}")
         return schedule, notes
     fitting, shortened = schedule.within(max_model_len)
     if not shortened or schedule.concurrency is not None:  # of a closed loop nobody knows yet how many are sent
         return fitting, notes
     of = f"{shortened} of {len(schedule.measured)} requests"
     return fitting, [*notes, f"{of} were shortened to fit the server's max_model_len of {max_model_len}"]
+
+
+def _too_long(shape: RequestShape, message: str) -> PlannerError:
+    """What says how long requests are, and why they cannot be."""
+    if shape.workload is None:
+        return UsageError(f"--input-tokens and --output-tokens: {message}")
+    turns = f" in {shape.recipe.turns} turns" if shape.recipe.turns > 1 else ""
+    return InputFileError([shape.workload.problem(("input_tokens",), f"with output_tokens{turns}, {message}")])
