@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,9 +19,7 @@ from planner.store.prompts import OwnPrompt
 OnCount = Callable[[int, int], None]
 
 _MARK_WORDS = 3
-"""Before a prompt: with them no two are the same in 100,000."""
-_LEAST_SHORT_WORDS = 100
-"""Of one token, for marks of these alone; with fewer too many marks would be alike."""
+"""Before a prompt, about: with them no two are the same in 100,000."""
 _MOST_COUNTED = 2000
 _AT_ONCE = 16
 
@@ -43,16 +42,16 @@ class PromptTokens:
 
 
 class Marks:
-    """Words before prompts, so that no two are the same: of one token each, where the server has enough of these."""
+    """A few words before prompts, so that no two are the same; of as many tokens each, where words can be counted."""
 
     def __init__(self, seed: tuple[int, ...], calibration: Calibration) -> None:
-        is_short = tuple(int(tokens == 1) for tokens in calibration.word_tokens)
-        words = Calibration(word_tokens=is_short) if sum(is_short) >= _LEAST_SHORT_WORDS else Calibration()
-        self._texts = Texts(seed, words)
+        known = [tokens for tokens in calibration.word_tokens if tokens]
+        self._tokens = math.ceil(_MARK_WORDS * sum(known) / len(known)) if known else _MARK_WORDS
+        self._texts = Texts(seed, calibration if known else Calibration())
 
     def text(self, index: int) -> str:
         """The words before a request's prompt."""
-        return self._texts.text(_MARK_WORDS, index)
+        return self._texts.text(self._tokens, index)
 
 
 def as_sent(prompt: OwnPrompt, before: Sequence[str], endpoint: EndpointKind) -> str | list[Message]:

@@ -60,8 +60,8 @@ def read_promptfoo(path: Path) -> tuple[list[OwnPrompt], list[Problem]]:
     if problems:
         return [], problems
     if len(prompts) * len(tests) > MOST_PROMPTS:
-        told = f"{len(prompts):,} prompts with {len(tests):,} tests; {MOST_PROMPTS:,} together are the most"
-        return [], [document.problem(("tests",), told)]
+        message = f"{len(prompts):,} prompts with {len(tests):,} tests; {MOST_PROMPTS:,} together are the most"
+        return [], [document.problem(("tests",), message)]
     return _rendered(document, prompts, tests, Templates(budget))
 
 
@@ -198,5 +198,5 @@ def _refused_parts(document: Document) -> Iterator[Problem]:
             suffix = Path(name.partition(":")[0] if "://" not in name else name).suffix.lower()
             if name.startswith(_RUN) or suffix in CODE:
                 loc: Loc = ("providers", number) if isinstance(given, list) else ("providers",)
-                told = f"a provider that is a program is not supported; given: {name[:60]}"
-                yield document.problem(loc, f"{told}; name one by its kind and model, as in openai:NAME, or none")
+                message = f"a provider that is a program is not supported; given: {name[:60]}"
+                yield document.problem(loc, f"{message}; name one by its kind and model, as in openai:NAME, or none")

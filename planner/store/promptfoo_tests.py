@@ -135,11 +135,13 @@ def _of_csv(reference: str, files: Files) -> Iterator[_Given]:
     twins = sorted({name for name in names if name and names.count(name) > 1})
     if twins:
         raise InputFileError([Problem(file, 1, 0, "", f"has columns twice: {', '.join(twins)[:200]}")])
+    too_wide = [(line, len(cells)) for line, cells in lines if len(cells) > len(names)]
+    if too_wide:
+        message = f"fields; allowed: {len(names)}"
+        raise InputFileError([Problem(file, line, 0, "", f"has {fields} {message}") for line, fields in too_wide])
     for line, cells in lines[1:]:
         if not any(cell.strip() for cell in cells):
             continue
-        if len(cells) > len(names):
-            raise InputFileError([Problem(file, line, 0, "", f"has {len(cells)} fields; allowed: {len(names)}")])
         row = dict(zip(names, cells, strict=False))
         options = {name: row[f"{_HIDDEN}{name}"] for name in ("prefix", "suffix") if row.get(f"{_HIDDEN}{name}")}
         variables = {name: cell for name, cell in row.items() if name and not name.startswith(_HIDDEN)}

@@ -115,11 +115,11 @@ def _too_long(workload: WorkloadFile, found: PromptTokens, max_model_len: int) -
     if not rows.size:
         return
     beside = f", beside a shared prefix of {found.prefix_tokens}" if found.prefix_tokens else ""
-    which = "them" if rows.size <= MOST_NAMED else f"the first {MOST_NAMED} of them"
+    which = "each is" if rows.size <= MOST_NAMED else f"the first {MOST_NAMED} are"
     yield workload.problem(
         ("prompts",),
         f"{rows.size:,} of {found.tokens.size:,} prompts do not fit into the server's max_model_len of "
-        f"{max_model_len}; allowed: at most {most} tokens{beside}; {which}:",
+        f"{max_model_len}; allowed: at most {most} tokens{beside}; {which} named by line",
     )
     for row in rows[:MOST_NAMED].tolist():
         prompt = workload.prompts[row]

@@ -1,5 +1,6 @@
 """What `--workload FILE` says of requests, and the files that it names."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -56,8 +57,12 @@ class WorkloadFile:
 
     @property
     def identity(self) -> str:
-        """What makes requests the ones they are."""
-        return json.dumps([self.spec.model_dump(mode="json"), self.sha256], sort_keys=True)
+        """What makes requests the ones they are; prompts by what they say, wherever a file of theirs has it from."""
+        said = hashlib.sha256()
+        for prompt in self.prompts:
+            said.update(json.dumps([prompt.messages, prompt.output_tokens], sort_keys=True).encode())
+        prompts = [said.hexdigest()] if self.prompts else []
+        return json.dumps([self.spec.model_dump(mode="json"), self.sha256, *prompts], sort_keys=True)
 
     @property
     def output_tokens(self) -> int:

@@ -1,6 +1,9 @@
 """`prompts:` of a workload: lengths as the server counts them, and what cannot be sent is told before anything is."""
 
+import asyncio
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import pytest
 from commands import Done, planner
 from known_server import FIXED_TOKENS, KnownServer, tokens_of
 
+from planner.engines.openai_http import OpenAIClient
 from planner.store.runs import read_run
 
 LOAD = ("--concurrency", "2", "--requests", "30")
@@ -121,7 +125,7 @@ def test_prefixes_that_are_cut_are_counted_in_a_note(tmp_path: Path) -> None:
         said = [served.body["messages"][-1]["content"] for served in server.log]
     longest, second = sorted(said, key=len)[-2:]
     both = [one for one, other in zip(longest.split(), second.split(), strict=False) if one == other]
-    ends = [end for end in range(len(both)) if tokens_of(" ".join(both[:end])) == 50]
+    ends = [end for end in range(len(both) + 1) if tokens_of(" ".join(both[:end])) == 50]
     prefix = " ".join(both[: ends[0]])
     assert longest.startswith(f"{prefix} ")
     short = sum(not text.startswith(f"{prefix} ") for text in said)
@@ -148,6 +152,44 @@ def test_estimated_lengths_are_noted(tmp_path: Path) -> None:
     (note,) = [told for told in warnings(tmp_path) if "estimated" in told]
     assert "does not count texts" in note
     assert note in read_run(tmp_path / "run").run.warnings
+
+
+def test_ctrl_c_while_prompts_are_counted_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count, counted = OpenAIClient.count_tokens, []
+
+    async def interrupted(self: OpenAIClient, model: str, prompt: Any, parameters: Any = ()) -> int | None:
+        if "question 30" in str(prompt):
+            counted.append(prompt)
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.Event().wait()
+        return await count(self, model, prompt, dict(parameters))
+
+    monkeypatch.setattr(OpenAIClient, "count_tokens", interrupted)
+    write_prompts(tmp_path, *({"prompt": f"question {number}"} for number in range(100)))
+    with KnownServer() as server:
+        done = bench(tmp_path, server, prompts="mine.jsonl", output_tokens=2)
+        assert server.log == []
+    assert done.returncode == 130
+    assert len(counted) == 1
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_run_does_not_go_on_with_prompts_that_say_something_else(tmp_path: Path) -> None:
+    (tmp_path / "foo.yaml").write_text("prompts: file://ask.txt\ntests: [{vars: {a: b}}]\n")
+    (tmp_path / "ask.txt").write_text("ask {{a}}")
+    with KnownServer() as server:
+        load = ("--sweep", "--concurrency", "1,2", "--requests", "4")
+        assert bench(tmp_path, server, *load, prompts="foo.yaml", output_tokens=2).returncode in (0, 4)
+        data = json.loads((tmp_path / "run" / "run.json").read_text())
+        data["points"], data["status"] = data["points"][:1], "interrupted"
+        (tmp_path / "run" / "run.json").write_text(json.dumps(data))
+        (tmp_path / "run" / "requests-001.jsonl").unlink()
+        (tmp_path / "ask.txt").write_text("say {{a}}")  # as long as before
+        done = planner(tmp_path, "bench", "--resume", "run", "--quiet")
+        assert "is not what was sent" in done.stderr
+        (tmp_path / "ask.txt").write_text("ask {{a}}")
+        assert planner(tmp_path, "bench", "--resume", "run", "--quiet").returncode in (0, 4)
 
 
 def test_calls_of_tools_are_not_asked_as_completions(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from known_server import KnownServer
+from known_server import KnownServer, tokens_of
 
 from planner.engines.answers import Answer
 from planner.engines.exchange import Timeouts
@@ -63,13 +63,16 @@ def counted(
 
 @pytest.mark.parametrize("kind", ["chat", "completions"])
 @pytest.mark.parametrize("is_cache_busting", [True, False])
-def test_asked_lengths_are_those_that_the_server_counts_in_requests(kind: EndpointKind, is_cache_busting: bool) -> None:
+@pytest.mark.parametrize("tokenizer", [by_word, tokens_of])
+def test_asked_lengths_are_those_that_the_server_counts_in_requests(
+    tokenizer: Callable[[str], int], kind: EndpointKind, is_cache_busting: bool
+) -> None:
     prompts = PROMPTS if kind == "chat" else PROMPTS[:2]
     prefix = SharedPrefix(tokens=20, distinct=3, fraction=0.5)
     parameters = TOOLS if kind == "chat" else {}
     recipe = Recipe(prompts=prompts, prefix=prefix, parameters=parameters, is_cache_busting=is_cache_busting)
     with KnownServer() as server:
-        server.tokens_of = by_word
+        server.tokens_of = tokenizer
         found, calibration = counted(server, recipe, kind)
 
         async def send(client: OpenAIClient) -> None:
