@@ -17,7 +17,7 @@ from planner.store.files import shown_path
 from planner.store.promptfoo_files import CODE, Files, RefusedError, is_reference, refuse_remote
 from planner.store.promptfoo_tests import Test, read_tests
 from planner.store.prompts import MOST_PROMPTS, OwnPrompt, mistake_of, of_text
-from planner.store.templates import Budget, TemplateRefusedError, Templates
+from planner.store.templates import Budget, BudgetSpentError, TemplateRefusedError, Templates
 
 _MOST_SHOWN = 50
 _PROMPT_FILES = (".txt", ".md", ".j2", ".json", ".jsonl")
@@ -80,6 +80,8 @@ def _rendered(
                 messages = _messages(prompt, test, templates)
             except (TemplateRefusedError, RefusedError) as error:
                 problems.append(document.problem(prompt.loc, f"{entry}: {error}"))
+                if isinstance(error, BudgetSpentError):
+                    return found, problems
                 continue
             found.append(OwnPrompt(messages, None, test.file, test.line, entry))
     return found, problems

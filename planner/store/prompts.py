@@ -107,7 +107,7 @@ def _mistake_of_one(message: Any) -> str:
     if content is None:
         may_be_null = role == "function" or (role == "assistant" and any(message.get(name) for name in _CALLS))
         return "" if may_be_null else "needs content; only that of an assistant with tool_calls may be null"
-    is_parts = isinstance(content, list) and bool(content) and all(isinstance(part, dict) for part in content)
+    is_parts = isinstance(content, list) and bool(content) and all(map(_is_part, content))
     return "" if isinstance(content, str) or is_parts else "content must be a text, or a list of parts"
 
 
@@ -116,6 +116,10 @@ def _is_call(call: Any) -> bool:
         return False
     called = call.get("custom") if call.get("type") == "custom" else call.get("function")
     return isinstance(called, dict) and isinstance(called.get("name"), str)
+
+
+def _is_part(part: Any) -> bool:
+    return isinstance(part, dict) and (part.get("type") not in (None, "text") or _is_text(part))
 
 
 def _is_text(part: Mapping[str, Any]) -> bool:

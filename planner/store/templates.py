@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
-from jinja2 import StrictUndefined, Template, TemplateError, UndefinedError, nodes
+from jinja2 import StrictUndefined, Template, TemplateError, Undefined, UndefinedError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
@@ -41,6 +41,10 @@ class TemplateRefusedError(ValueError):
     """Why a template gives no text."""
 
 
+class BudgetSpentError(TemplateRefusedError):
+    """Nothing more can be made of any template."""
+
+
 @dataclass
 class Budget:
     """What is left of what all templates of a file may take together.
@@ -57,14 +61,14 @@ class Budget:
         """Pays for something.
 
         Raises:
-            TemplateRefusedError: too little is left.
+            BudgetSpentError: too little is left.
         """
         self.parts -= parts
         self.chars -= chars
         if self.parts < 0:
-            raise TemplateRefusedError("goes through too many steps")
+            raise BudgetSpentError("goes through too many steps, with those before")
         if self.chars < 0:
-            raise TemplateRefusedError("makes too long a text")
+            raise BudgetSpentError("makes too long a text, with those before")
 
 
 class Templates:
@@ -93,7 +97,7 @@ class Templates:
             template, parts = self._compiled.get(source) or self._compile(source)
             self._budget.spend(parts)
             made, size = [], 0
-            for piece in template.generate(**{name: value for name, value in variables.items() if name.isidentifier()}):
+            for piece in template.generate(dict(variables)):
                 self._budget.spend(1, len(piece))
                 made.append(piece)
                 size += len(piece)
@@ -202,8 +206,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         @wraps(function)
         def paid(*arguments: Any, **named: Any) -> Any:
             for each in arguments:
-                if isinstance(each, str | list | tuple | dict | range):
-                    self._budget.spend(1 + len(each) // (chars_per_part if isinstance(each, str) else 1))
+                self._budget.spend(_size(each, chars_per_part))
             return function(*arguments, **named)
 
         return paid
@@ -220,6 +223,18 @@ class _Environment(ImmutableSandboxedEnvironment):
             size = _bounded(size + len(texts[-1]) + len(between))
             self._budget.spend(1, len(texts[-1]) + len(between))
         return between.join(texts)
+
+
+def _size(value: Any, chars_per_part: int) -> int:
+    """Parts that going through a value is worth, with all that it holds."""
+    if isinstance(value, str):
+        return 1 + len(value) // chars_per_part
+    if isinstance(value, range):
+        return len(value)
+    if isinstance(value, list | tuple | dict):
+        held = value.values() if isinstance(value, dict) else value
+        return 1 + sum(_size(each, chars_per_part) for each in held)
+    return 1
 
 
 def _replaced(text: Any, old: str, new: str) -> str:
@@ -251,6 +266,10 @@ def _shown(value: Any) -> Any:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, list):
+    if isinstance(value, str | int | float | Undefined):
+        return value
+    if isinstance(value, list | tuple | range | Iterator):
         return ",".join(str(_shown(each)) for each in value)
-    return _json(value) if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return _json(value)
+    raise TemplateRefusedError("prints what is no value; a variable may have the name of something else")

@@ -95,6 +95,7 @@ def test_something_said_before_goes_into_the_first_message(tmp_path: Path) -> No
         ("p.jsonl", '{"prompt": "a"}\n{"prompt": }\n[]\n{"prompt": ""}', (":2: is not JSON", ":3: needs", ":4: needs")),
         ("p.jsonl", '{"prompt": "a", "max_tokens": 0}', ("output_tokens must be a whole number",)),
         ("p.jsonl", '{"messages": [{"role": "user"}]}', ("messages[0]: needs content",)),
+        ("p.jsonl", '{"messages": [{"role": "user", "content": [{"type": "text"}]}]}', ("content must be a text",)),
         ("p.jsonl", '{"messages": []}', ("each with role and content",)),
         ("p.jsonl", '{"messages": [{"role": "user", "content": ""}]}', (":1: messages say nothing",)),
         (

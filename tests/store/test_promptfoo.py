@@ -179,3 +179,11 @@ def test_all_mistakes_are_told_at_once_up_to_a_number(tmp_path: Path) -> None:
         read(tmp_path, config(["{{a}}"], [{"vars": {}}] * 200))
     assert len(caught.value.problems) == 51
     assert "reading ends here" in str(caught.value)
+
+
+def test_templates_that_go_on_and_on_together_are_told_once(tmp_path: Path) -> None:
+    loop = "{% for i in range(9999) %}{% endfor %}x"
+    with pytest.raises(InputFileError) as caught:
+        read(tmp_path, config([loop] * 3, [{"vars": {}}] * 3_000))
+    (problem,) = caught.value.problems
+    assert "goes through too many steps, with those before" in problem.message

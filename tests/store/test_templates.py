@@ -19,7 +19,7 @@ from planner.store.templates import Budget, TemplateRefusedError, Templates
         ("{% set b = a ~ n %}{{ b }} {{ n * 2 + 1 }} {{ n ** 2 }} {{ a + '!' }}", "word3 7 9 word!"),
         ("{{ map }} {{ map.k }} {{ map | dump }}", '{"k": [1]} 1 {"k": [1]}'),
         ("{% raw %}{{ a }}{% endraw %}{# note #}\n", "{{ a }}\n"),
-        ("{{ range(3) | join(',') }}", "0,1,2"),
+        ("{{ range(3) | join(',') }} {{ range(2) }} {{ list | reverse }}", "0,1,2 0,1 y,x"),
     ],
 )
 def test_what_prompts_use_is_rendered(source: str, expected: str) -> None:
@@ -27,7 +27,7 @@ def test_what_prompts_use_is_rendered(source: str, expected: str) -> None:
 
 
 DOUBLED = "{% set x = x ~ x %}" * 60
-GROWN: dict[str, Any] = {"long": "b" * 1_000_000, "list": ["a"] * 100_000}
+GROWN: dict[str, Any] = {"long": "b" * 1_000_000, "list": ["a"] * 100_000, "deep": [[["a"] * 100_000]]}
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,7 @@ GROWN: dict[str, Any] = {"long": "b" * 1_000_000, "list": ["a"] * 100_000}
         ),
         ("{% for a in range(9999) %}{% if 'z' in long %}{% endif %}{% endfor %}", "steps"),
         ("{% for a in range(9999) %}{% if long[1:] == long %}{% endif %}{% endfor %}", "steps"),
+        ("{% for a in range(9999) %}{% if deep == deep | list or deep | string %}{% endif %}{% endfor %}", "steps"),
         ("{% for a in range(10000) %}{{ long }}{% endfor %}", "text of more than"),
         ("{{ range(1000000000) | list }}", "goes beyond 10,000"),
         ("{% set x = 'aa' %}" + DOUBLED, "text of more than"),
@@ -59,6 +60,8 @@ GROWN: dict[str, Any] = {"long": "b" * 1_000_000, "list": ["a"] * 100_000}
         ("{{" + "(" * 5000 + "1" + ")" * 5000 + "}}", "nested too deeply"),
         ("{{ ''.__class__.__mro__ }}", "unsafe"),
         ("{{ nothing }}", "not given: 'nothing' is undefined"),
+        ("{{ range }}", "prints what is no value"),
+        ("{{ self }}", "prints what is no value"),
         ("{% if nothing %}{% endif %}", "'nothing' is undefined"),
         ("{{ 1/0 }}", "division by zero"),
         ("{{ a %}", "unexpected"),
