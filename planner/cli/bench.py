@@ -219,6 +219,7 @@ def bench(
             os.environ,
             lambda label, now: show(progress_text(label, now)),
             lambda waited_s: show(f"vLLM is starting: {waited_s:.0f} s"),
+            lambda counted, of: show(f"the server counts the tokens of your prompts: {counted:,} of {of:,}"),
         )
     typer.echo(
         bench_json(result.run, result.directory, sweep or result.is_sweep) if json else load_table(result.points),

@@ -31,6 +31,11 @@ Message = Mapping[str, Any]
 FORCED_LENGTH: Mapping[str, Any] = {"ignore_eos": True}
 """Answers are as long as asked, where a server knows the parameter as vLLM does."""
 
+_COUNTED = {
+    "chat": ("tools", "chat_template", "chat_template_kwargs", "add_generation_prompt", "continue_final_message"),
+    "completions": ("add_special_tokens",),
+}
+"""Parameters of a request that change its prompt, and that vLLM's `/tokenize` knows."""
 _MOST_BODY_BYTES = 2**24
 _QUESTION_TIMEOUT_S = 30.0
 _LONGEST_UNPARSED_S, _ROUND_S = 0.5, 0.05
@@ -96,10 +101,12 @@ class OpenAIClient:
             output_tokens: of the answer, or at most [tokens].
             parameters: besides.
         """
-        if self.endpoint == "chat":
-            messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-            return msgspec.json.encode({**_how(model, output_tokens), **parameters, "messages": messages})
-        return msgspec.json.encode({**_how(model, output_tokens), **parameters, "prompt": prompt})
+        what = {"messages" if self.endpoint == "chat" else "prompt": self._asked(prompt)}
+        return msgspec.json.encode({**_how(model, output_tokens), **parameters, **what})
+
+    def _asked(self, prompt: str | Sequence[Message] | msgspec.Raw) -> str | Sequence[Message] | msgspec.Raw:
+        is_message = self.endpoint == "chat" and isinstance(prompt, str)
+        return [{"role": "user", "content": prompt}] if is_message else prompt
 
     async def connect(self, connections: int) -> None:
         """Opens connections ahead of the requests that will need them; those that fail are left to the requests."""
@@ -176,6 +183,30 @@ class OpenAIClient:
             TimeoutError: it does not answer.
         """
         return await self._question("POST", path, body)
+
+    async def count_tokens(
+        self, model: str, prompt: str | Sequence[Message], parameters: Mapping[str, Any] = {}
+    ) -> int | None:
+        """Tokens of a prompt as a request would have it, by `/tokenize`; None where the server does not count.
+
+        Args:
+            model: that is asked.
+            prompt: as for `body`.
+            parameters: of the request; those count that add to its prompt, such as tools.
+        """
+        if self.endpoint == "chat":
+            what: dict[str, Any] = {
+                "messages": [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+            }
+        else:
+            what = {"prompt": prompt}
+        added = {name: parameters[name] for name in _COUNTED[self.endpoint] if name in parameters}
+        try:
+            reply = await self.post("/tokenize", {"model": model, **added, **what})
+        except OSError:
+            return None
+        count = reply.body.get("count") if reply.status == 200 and isinstance(reply.body, dict) else None
+        return count if isinstance(count, int) else None
 
     @property
     def _open(self) -> aiohttp.ClientSession:

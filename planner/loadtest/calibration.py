@@ -27,28 +27,44 @@ async def calibrate(client: OpenAIClient, model: str) -> Calibration:
         if len(counts) == len(_PROBES):
             break
     else:
-        told = "the server counts no prompt tokens: prompts have as many words as tokens asked"
-        return Calibration(warning=told, requests_sent=sent)
+        warning = "the server counts no prompt tokens: prompts have as many words as tokens asked"
+        return Calibration(warning=warning, requests_sent=sent)
     per_word = (counts[1] - counts[0]) / len(WORDS)
     if not 0.2 <= per_word <= 20:
-        told = f"the server counts {per_word:.3g} tokens per word, which cannot be: taken as 1"
-        return Calibration(warning=told, requests_sent=sent)
+        warning = f"the server counts {per_word:.3g} tokens per word, which cannot be: taken as 1"
+        return Calibration(warning=warning, requests_sent=sent)
     on_average = Calibration(per_word, max(0.0, counts[0] - per_word * len(WORDS)), requests_sent=sent)
-    return on_average if sent else await _exact(client, model, on_average)
+    if sent:
+        return _about(on_average, "the server has no /tokenize that counts them")
+    return await _exact(client, model, on_average)
+
+
+def _about(on_average: Calibration, why: str) -> Calibration:
+    """The same with a note of how long prompts come out."""
+    return replace(on_average, warning=f"generated prompts are only about as long as asked: {why}")
 
 
 async def _exact(client: OpenAIClient, model: str, on_average: Calibration) -> Calibration:
-    """The same with the tokens of each word, where they do not depend on its neighbours, and the server proves it."""
+    """The same with the tokens of each word, where they do not depend on its neighbours, and the server proves it.
+
+    Where they do, with a note of why prompts are only about as long as asked.
+    """
     found = on_average
     if on_average.tokens_per_word == 1.0:  # no word has less than one
         found = replace(on_average, word_tokens=(1,) * len(WORDS))
     elif (by_word := await _by_word(client, model)) is not None:
         fixed, word_tokens = by_word
         found = replace(on_average, fixed_tokens=float(fixed), word_tokens=word_tokens)
+    else:
+        return _about(on_average, "how many tokens a word has depends on the words beside it")
     texts = Texts((0,), found)
-    for tokens in _CHECKED_TOKENS if found.word_tokens else ():
-        if await _tokenized(client, model, texts.text(tokens, 0)) != tokens + found.fixed_tokens:
-            return on_average
+    for tokens in _CHECKED_TOKENS:
+        counted = await _tokenized(client, model, texts.text(tokens, 0))
+        if counted is None:
+            return _about(on_average, "the server's /tokenize no longer answers")
+        if counted != tokens + found.fixed_tokens:
+            why = f"a text of words that have {tokens} tokens has {counted - found.fixed_tokens:g} on the server"
+            return _about(on_average, why)
     return found
 
 
@@ -72,13 +88,7 @@ async def _by_word(client: OpenAIClient, model: str) -> tuple[int, tuple[int, ..
 
 
 async def _tokenized(client: OpenAIClient, model: str, text: str) -> int | None:
-    what = {"messages": [{"role": "user", "content": text}]} if client.endpoint == "chat" else {"prompt": text}
-    try:
-        reply = await client.post("/tokenize", {"model": model, **what})
-    except OSError:
-        return None
-    count = reply.body.get("count") if reply.status == 200 and isinstance(reply.body, dict) else None
-    return count if isinstance(count, int) else None
+    return await client.count_tokens(model, text)
 
 
 async def _used(client: OpenAIClient, model: str, text: str) -> int | None:

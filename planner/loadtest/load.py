@@ -6,26 +6,24 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import msgspec
-import numpy as np
 
 from planner.engines.answers import OK, Answer, is_same_model
 from planner.engines.exchange import Timeouts
 from planner.engines.openai_http import EndpointKind, Message, OpenAIClient
 from planner.engines.target import Target
 from planner.loadtest.ahead import Prepared
+from planner.loadtest.choices import NO_PREFIX, Choices
 from planner.loadtest.conversations import Said
 from planner.loadtest.driver import Load
+from planner.loadtest.own_prompts import Marks, as_sent
 from planner.loadtest.recipe import Recipe
 from planner.loadtest.schedule import Ask
 from planner.loadtest.texts import Calibration, Texts
-from planner.store.prompt_files import OwnPrompt
 
-_PREFIX, _CHOICE, _MARK = range(1, 4)
-"""Streams of random numbers besides that of the texts."""
+_PREFIX, _MARK = 1, 3
+"""Streams of random numbers besides that of the texts, and that of choices."""
 _MOST_PREFIXES = 1024
 """Kept; others are made again."""
-_MARK_WORDS = 3
-"""Before a prompt of the user's own: with them no two are the same in 100,000."""
 
 
 class PromptLoad:
@@ -38,13 +36,10 @@ class PromptLoad:
         self._model = model
         self._recipe = recipe
         self._text_tokens = calibration.text_tokens
+        self._choices = Choices(seed, recipe)
         seed = seed if recipe.is_cache_busting else seed[:1]
         self._texts = Texts(seed, calibration)
-        self._marks = Texts((*seed, _MARK))
-        self._choices = Texts((*seed, _CHOICE))
-        self._names = tuple(recipe.models)
-        shares = np.cumsum(list(recipe.models.values()))
-        self._shares = shares / shares[-1] if shares.size else shares
+        self._marks = Marks((*seed, _MARK), calibration)
         self._of_prefix = Texts((*seed, _PREFIX), calibration)
         self._prefix = lru_cache(_MOST_PREFIXES)(lambda number, tokens: self._of_prefix.text(tokens, number))
         self._parameters = recipe.parameters
@@ -52,43 +47,32 @@ class PromptLoad:
 
     def prepare(self, ask: Ask) -> Prepared:
         """A request; in a conversation, its new message: those of one follow each other, in order."""
-        model, prefix = self._chosen(ask.conversation)
-        prompt = self._own(ask, prefix) if self._recipe.prompts else self._text(ask, prefix if ask.turn == 0 else None)
+        model = self._choices.model(ask.conversation, self._model)
+        prefix = self._choices.prefix(ask.conversation) if ask.turn == 0 else NO_PREFIX
+        prompt = self._own(ask, prefix) if self._recipe.prompts else self._text(ask, prefix)
         if self._recipe.turns > 1 and isinstance(prompt, str):
             if ask.turn == 0:
                 self._said = Said()
             return Prepared(b"", model, prompt, ask, self._said)
         return Prepared(self._client.body(model, prompt, ask.output_tokens, self._parameters), model)
 
-    def _text(self, ask: Ask, prefix: int | None) -> str:
+    def _text(self, ask: Ask, prefix: int) -> str:
         tokens = self._text_tokens(ask.input_tokens)
-        if prefix is None or self._recipe.prefix is None or tokens == 1:
+        if prefix == NO_PREFIX or self._recipe.prefix is None or tokens == 1:
             return self._texts.text(tokens, ask.index)
-        # A prompt that is too short for a prefix begins with as much of it as leaves room for a word of its own.
+        # A prompt that is too short for a prefix begins with as much of it as leaves room for a word of its own; how
+        # many are, planner.loadtest.prefixes says.
         shared = min(self._recipe.prefix.tokens, tokens - 1)
         return f"{self._prefix(prefix, shared)} {self._texts.text(tokens - shared, ask.index)}"
 
-    def _own(self, ask: Ask, prefix: int | None) -> str | list[Message]:
+    def _own(self, ask: Ask, prefix: int) -> str | list[Message]:
         """One of the user's own prompts."""
         before = []
-        if prefix is not None and self._recipe.prefix is not None:
+        if prefix != NO_PREFIX and self._recipe.prefix is not None:
             before.append(self._prefix(prefix, self._recipe.prefix.tokens))
         if self._recipe.is_cache_busting:
-            before.append(self._marks.text(_MARK_WORDS, ask.index))
-        prompt = self._recipe.prompts[ask.row].after("\n\n".join(before))
-        if self._client.endpoint == "completions":
-            return OwnPrompt(tuple(prompt)).text
-        return prompt
-
-    def _chosen(self, index: int) -> tuple[str, int | None]:
-        """Whom a request asks, and the number of the prefix that it has: likewise for all turns of a conversation."""
-        prefix = self._recipe.prefix
-        if not self._names and prefix is None:
-            return self._model, None
-        model, begins, which = self._choices.uniform(3, index)
-        name = self._names[int(np.searchsorted(self._shares, model, side="right"))] if self._names else self._model
-        has_prefix = prefix is not None and begins < prefix.fraction
-        return name, int(which * prefix.distinct) if prefix is not None and has_prefix else None
+            before.append(self._marks.text(ask.index))
+        return as_sent(self._recipe.prompts[ask.row], before, self._client.endpoint)
 
     async def connect(self, connections: int) -> None:
         """Opens connections ahead of the requests that will need them."""

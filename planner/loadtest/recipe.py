@@ -7,7 +7,7 @@ from typing import Any
 from planner.engines.openai_http import FORCED_LENGTH
 from planner.loadtest.remarks import Expected
 from planner.schema.workload import SharedPrefix
-from planner.store.prompt_files import OwnPrompt
+from planner.store.prompts import OwnPrompt
 
 
 @dataclass(frozen=True)

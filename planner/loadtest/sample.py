@@ -163,8 +163,8 @@ class Sample:
 
     @property
     def places(self) -> Ints:
-        """Where in the schedule each stands, in the order in which they ended."""
-        return self._table()[:, 0].copy()
+        """Where in the schedule each of them stands, ascending; shape (requests,)."""
+        return np.sort(self._table()[:, 0])
 
     @property
     def kinds(self) -> tuple[str, ...]:

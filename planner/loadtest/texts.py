@@ -27,7 +27,7 @@ class Calibration:
     Attributes:
         tokens_per_word: on average over WORDS [tokens].
         fixed_tokens: of the chat template and the start of the text [tokens].
-        warning: where this could not be found out; empty otherwise.
+        warning: where this could not be found out, or only on average, and why; empty otherwise.
         requests_sent: how many requests for answers it took [requests].
         word_tokens: of each of WORDS, wherever it stands; 0 for one of which that depends on where it stands. Empty
             where the server does not count texts exactly [tokens].

@@ -289,7 +289,7 @@ class PromptCalibration(FileModel):
     tokens_per_word: Positive
     fixed_tokens: NonNegative
     warning: str = ""
-    """Where it could not be found out."""
+    """Where it could not be found out, or only on average, and why."""
     requests_sent: Count = 0
     """Short requests for it, where the server has no better way to count."""
     word_tokens: list[Count] = []

@@ -82,7 +82,7 @@ class WorkloadSpec(RuledFileModel):
     parameters let answers end by themselves."""
     is_cache_busting: bool = True
     """Whether nothing but shared prefixes and what was said before can come from a prefix cache: text is another one
-    in every run, and your own prompts get three words before them."""
+    in every run, and your own prompts get a few words before them."""
 
     @property
     def forces_length(self) -> bool:

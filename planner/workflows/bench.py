@@ -5,46 +5,44 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import ceil, inf
+from math import inf
 from pathlib import Path
 from typing import Any
 
-from planner.engines.discovery import Discovered, discover
+from planner.engines.discovery import discover
 from planner.engines.exchange import Timeouts
 from planner.engines.gpus import Gpu
 from planner.engines.loop import client_loop
 from planner.engines.openai_http import OpenAIClient
 from planner.engines.target import Target, target_of
-from planner.errors import UsageError
 from planner.loadtest.calibration import calibrate
 from planner.loadtest.driver import Driver
 from planner.loadtest.fleet import Fleet
 from planner.loadtest.load import CountedLoad, LoadSpec
+from planner.loadtest.own_prompts import OnCount
 from planner.loadtest.progress import Progress
-from planner.loadtest.recipe import Recipe
 from planner.loadtest.sample import Outcome
 from planner.loadtest.schedule import Schedule, load_label
 from planner.loadtest.server_figures import samples
 from planner.loadtest.summary import Offered, load_point, squared_cv_of
 from planner.loadtest.telemetry import Telemetry, idle_power_w
-from planner.loadtest.texts import Calibration
-from planner.loadtest.turns import told_of_ends
 from planner.schema.benchmark import LoadPoint, RequestRecord, Run
 from planner.store.files import free_path
 from planner.store.runs import RunDirectory, written
 from planner.store.schedules import write_schedule
 from planner.workflows.bench_options import BenchOptions, BenchPlan, read_options
-from planner.workflows.bench_points import Asked, Trace, part_of, schedules
+from planner.workflows.bench_points import part_of, schedules
 from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
 from planner.workflows.doubts import doubts
 from planner.workflows.gpu_choice import gpus_to_watch
 from planner.workflows.interruption import Interruption, interruptible
 from planner.workflows.open_files import allow_open_files, refuse_too_many
+from planner.workflows.request_source import RequestSource
 from planner.workflows.resume import EarlierRun, earlier_run
 from planner.workflows.server_watch import ServerWatch
 from planner.workflows.sweep_search import Search
 from planner.workflows.workload import read_trace
-from planner.workflows.workload_file import WorkloadFile, read_workload, with_workload
+from planner.workflows.workload_file import read_workload, with_workload
 
 Show = Callable[[str, Progress], None]
 
@@ -88,6 +86,7 @@ def bench(
     environment: Mapping[str, str],
     show: Show = lambda _, __: None,
     on_wait: Callable[[float], None] = lambda _: None,
+    on_count: OnCount = lambda _, __: None,
 ) -> BenchResult:
     """Load-tests a server, one that is there or one that it starts.
 
@@ -96,10 +95,11 @@ def bench(
         environment: where the values of headers are.
         show: told the load and where it stands, several times a second.
         on_wait: told for how long a server has been starting [s].
+        on_count: told how many of the user's own prompts the server has counted, and of how many.
 
     Raises:
         UsageError: every mistake of the options.
-        InputFileError: every mistake of the trace.
+        InputFileError: every mistake of the trace or the workload, and prompts that the server's context cannot hold.
         EnvironmentLackingError: the server cannot be reached or started, or the disk is full.
         KeyboardInterrupt: before anything was measured.
     """
@@ -116,10 +116,10 @@ def bench(
     workload = None if options.workload is None else read_workload(options.workload)
     if workload is not None:
         plan = with_workload(plan, workload)
-    content = _Content(trace, workload)
+    source = RequestSource(trace, workload)
     gpus = gpus_to_watch(options.gpus, None if plan.target is None else plan.target.root, environment)
     if plan.target is not None:
-        return _run(_measure(plan, plan.target, content, show, gpus, earlier=earlier))
+        return _run(_measure(plan, plan.target, source, show, gpus, on_count, earlier=earlier))
     from planner.engines.vllm import find_vllm, serve  # noqa: PLC0415 - only where a server is started
 
     find_vllm()  # before there is a folder for its log
@@ -127,34 +127,9 @@ def bench(
     directory = RunDirectory(options.out or default_directory(model)) if earlier is None else earlier.directory()
     with serve(model, options.vllm_args, free_path(directory.path / "vllm.log"), on_wait, _START_UP_LIMIT_S) as started:
         target = _served(started.url, environment)
-        return _run(_measure(plan, target, content, show, gpus, directory, started, earlier))
-
-
-@dataclass(frozen=True)
-class _Content:
-    """What requests are made of, where a file says it."""
-
-    trace: Trace | None
-    workload: WorkloadFile | None
-
-    @property
-    def recipe(self) -> Recipe:
-        return Recipe() if self.workload is None else self.workload.recipe
-
-    @property
-    def made_of(self) -> str:
-        return "" if self.workload is None else self.workload.made_of
-
-    def asked(self, plan: BenchPlan, calibration: Calibration) -> Asked:
-        if self.workload is None:
-            return Asked(plan.lengths, trace=self.trace)
-        lengths = self.workload.request_lengths(calibration)
-        return Asked(lengths, self.recipe.turns, template_tokens=ceil(calibration.fixed_tokens))
-
-    def refuse_unknown_models(self, found: Discovered) -> None:
-        unknown = [] if found.offered is None else [name for name in self.recipe.models if name not in found.offered]
-        if unknown:
-            raise UsageError(f"--workload: models: the server does not offer {', '.join(unknown)}")
+        return _run(
+            _measure(plan, target, source, show, gpus, on_count, directory=directory, started=started, earlier=earlier)
+        )
 
 
 def _run(work: Coroutine[Any, Any, BenchResult]) -> BenchResult:
@@ -175,9 +150,11 @@ def _served(url: str, environment: Mapping[str, str]) -> Target:
 async def _measure(
     plan: BenchPlan,
     target: Target,
-    content: "_Content",
+    source: RequestSource,
     show: Show,
     gpus: tuple[Gpu, ...],
+    on_count: OnCount,
+    *,
     directory: RunDirectory | None = None,
     started: Started | None = None,
     earlier: EarlierRun | None = None,
@@ -189,28 +166,26 @@ async def _measure(
     ):
         with interruptible() as interruption:
             found = await discover(client, options.model or (started.model if started is not None else None))
-            content.refuse_unknown_models(found)
+            server, recipe = server_of(plan, target.root, found, started), source.recipe
+            source.refuse_misfits(found, server.limits)
             calibration = (earlier and earlier.calibration) or await calibrate(client, found.model)
-            asked, recipe = content.asked(plan, calibration), content.recipe
-            server = server_of(plan, target.root, found, started)
+            shape, notes = await source.shape(plan, client, found.model, calibration, server.limits, on_count)
             if earlier is not None:
                 book = earlier.book(found, server)
             else:
                 directory = directory or RunDirectory(options.out or default_directory(found.model))
-                book = RunBook(
-                    directory, new_run(plan, found, server, directory.path.name, calibration, content.workload)
-                )
+                run = new_run(plan, found, server, directory.path.name, calibration, notes, source.workload)
+                book = RunBook(directory, run)
             if gpus and not book.points:
                 book.note_idle_power(await idle_power_w(telemetry))
-            notes = [calibration.warning] if calibration.warning else []
             # A prefix cache knows the prompts of the last run, and of a point that was cut off and is sent again.
             salt = time.time_ns()
             is_storm = False
             spent_s = earlier.spent_s if earlier is not None else None
-            search = Search(plan, server.limits, asked.turns, len(book.points), spent_s)
-            points = schedules(plan, asked, server.limits, book.points, search)
+            search = Search(plan, server.limits, recipe.turns, len(book.points), spent_s)
+            points = schedules(plan, shape, server.limits, book.points, search)
             show_left = _with_time_left(show, search) if plan.finds_loads else show
-            for schedule, told in book.to_come(points, content.made_of):
+            for schedule, of_schedule in book.to_come(points, source.identity):
                 seed = (options.seed, salt, len(book.points))
                 load = LoadSpec(target, plan.endpoint, client.timeouts, found.model, calibration, seed, recipe)
                 watch = ServerWatch(client, telemetry, options.shared_server, recipe.expected.no_cache)
@@ -220,9 +195,8 @@ async def _measure(
                 is_kept = all(rate.is_constant for rate in plan.rates)
                 squared_cv = squared_cv_of(plan.arrival, options.burstiness or 1.0) if is_kept else None
                 offered = Offered(schedule.offered_requests_per_s, schedule.concurrency, squared_cv, recipe.expected)
-                turns = schedule.measured.turns
-                ends = () if turns is None else told_of_ends(turns, outcome.sample.places)
-                point = load_point(offered, outcome, plan.slo, [*notes, *told, *ends, *watch.warnings])
+                of_load = [*of_schedule, *source.notes_of(schedule, outcome.sample, calibration, seed)]
+                point = load_point(offered, outcome, plan.slo, [*notes, *of_load, *watch.warnings])
                 gave_up = [f"given up: {outcome.given_up}"] if outcome.given_up else []
                 point = point.model_copy(update={"doubts": [*gave_up, *watch.doubts], "server": watch.figures})
                 # A sweep that finds its loads learns from one that is too high, and goes on with others.

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -108,13 +108,13 @@ class RunBook:
         return self.directory.path / schedule_file(len(self.points))
 
     def to_come(
-        self, schedules: Iterable[tuple[Schedule, list[str]]], made_of: str = ""
+        self, schedules: Iterable[tuple[Schedule, list[str]]], identity: str = ""
     ) -> Iterator[tuple[Schedule, list[str]]]:
         """Those that are not measured yet, of all the points of the run; each is under way when it is handed out.
 
         Args:
             schedules: of all points.
-            made_of: what their requests are made of, where a file says it.
+            identity: what makes their requests the ones they are, where a file says it.
 
         Raises:
             UsageError: a point that is done, or was cut off, is not the one that is asked for in its place.
@@ -124,8 +124,8 @@ class RunBook:
             raise UsageError(
                 f"--resume {shown_path(self.directory.path)}: was imported, so there is nothing to go on with"
             )
-        for number, (schedule, told) in enumerate(schedules):
-            key = point_key(self.run.server.model.id, asked.endpoint, (asked.seed, number), schedule, made_of)
+        for number, (schedule, notes) in enumerate(schedules):
+            key = point_key(self.run.server.model.id, asked.endpoint, (asked.seed, number), schedule, identity)
             before = done[number].key if number < len(done) else self.run.key_under_way
             if before not in (None, key) or (before is None and number < len(done)):
                 file = shown_path(self.directory.path / requests_file(number))
@@ -135,7 +135,7 @@ class RunBook:
                 )
             if number >= len(done):
                 self._update(key_under_way=key)
-                yield schedule, told
+                yield schedule, notes
 
     def requests(self) -> RequestsFile:
         """The file for the requests of the next point, to be used in a `with`."""
@@ -198,9 +198,10 @@ def new_run(
     server: Server,
     name: str,
     calibration: Calibration,
+    notes: Sequence[str] = (),
     workload: WorkloadFile | None = None,
 ) -> Run:
-    """A run without points."""
+    """A run without points; notes are what must be known of all of them."""
     options = plan.options
     spec = None if workload is None else workload.spec
     return Run(
@@ -230,7 +231,7 @@ def new_run(
             warmup_s=plan.extent.warmup_s,
         ),
         slo=plan.slo,
-        warnings=[calibration.warning] if calibration.warning else [],
+        warnings=list(notes),
         command=command_of(plan),
         calibration=PromptCalibration(**{**asdict(calibration), "word_tokens": list(calibration.word_tokens)}),
     )

@@ -8,7 +8,7 @@ import numpy as np
 from planner.loadtest.schedule import Requests, Schedule
 
 
-def point_key(model: str, endpoint: str, seed: tuple[int, int], schedule: Schedule, made_of: str = "") -> str:
+def point_key(model: str, endpoint: str, seed: tuple[int, int], schedule: Schedule, identity: str = "") -> str:
     """Hash of what is asked of whom, in hexadecimal.
 
     The schedule is in it as drawn, not as its options name it: an edited trace, or arrivals that another version draws
@@ -19,7 +19,7 @@ def point_key(model: str, endpoint: str, seed: tuple[int, int], schedule: Schedu
         endpoint: likewise.
         seed: of the run, and the place of the point in it.
         schedule: of the point.
-        made_of: what the requests are made of, where a file says it.
+        identity: what makes the requests the ones they are, where a file says it.
     """
     rate = schedule.offered_requests_per_s
     asked = {
@@ -33,8 +33,8 @@ def point_key(model: str, endpoint: str, seed: tuple[int, int], schedule: Schedu
     }
     if schedule.most_counted is not None:
         asked["most_counted"] = schedule.most_counted
-    if made_of:
-        asked["made_of"] = made_of
+    if identity:
+        asked["made_of"] = identity  # under the name that keys of earlier runs have
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
     for requests in (schedule.warmup, schedule.measured):
         _add(digest, requests)

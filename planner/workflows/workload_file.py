@@ -1,26 +1,27 @@
 """What `--workload FILE` says of requests, and the files that it names."""
 
+import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import numpy as np
 
 from planner.core.lengths import Apart, Lengths, Listed, RequestLengths
 from planner.engines.openai_http import FORCED_LENGTH
 from planner.errors import InputError, InputFileError, Problem, UsageError
 from planner.loadtest.recipe import Recipe
-from planner.loadtest.texts import Calibration
 from planner.schema.workload import WorkloadSpec
-from planner.store.documents import Document, load_document
+from planner.store.documents import Document, Loc, load_document
 from planner.store.files import sha256_of
-from planner.store.prompt_files import OwnPrompt, read_prompts
+from planner.store.prompt_files import read_prompts
+from planner.store.prompts import OwnPrompt
 from planner.store.validate import read_model
 from planner.workflows.bench_options import BenchPlan
 from planner.workflows.workload import parse_lengths, read_trace
 
 _FILES = ("lengths_of", "prompts")
+MOST_NAMED = 20
+"""Of prompts that cannot be asked; beyond, only how many there are is told."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,14 @@ class WorkloadFile:
         prompts: the user's own; empty where there are none.
         lengths: of requests; None where they are those of the prompts.
         sha256: of each file that it names, by the name.
+        document: that it was read from.
     """
 
     spec: WorkloadSpec
     prompts: tuple[OwnPrompt, ...]
     lengths: RequestLengths | None
     sha256: dict[str, str]
+    document: Document = field(repr=False)
 
     @property
     def recipe(self) -> Recipe:
@@ -53,19 +56,22 @@ class WorkloadFile:
         )
 
     @property
-    def made_of(self) -> str:
-        """What makes requests the ones they are."""
-        return json.dumps([self.spec.model_dump(mode="json"), self.sha256], sort_keys=True)
+    def identity(self) -> str:
+        """What makes requests the ones they are; prompts by what they say, wherever a file of theirs has it from."""
+        said = hashlib.sha256()
+        for prompt in self.prompts:
+            said.update(json.dumps([prompt.messages, prompt.output_tokens], sort_keys=True).encode())
+        prompts = [said.hexdigest()] if self.prompts else []
+        return json.dumps([self.spec.model_dump(mode="json"), self.sha256, *prompts], sort_keys=True)
 
-    def request_lengths(self, calibration: Calibration) -> RequestLengths:
-        """Lengths of requests; those of the user's own prompts are estimated, until the server counts them."""
-        if self.lengths is not None:
-            return self.lengths
-        most = _output_tokens(self.spec)
-        return Listed(
-            np.array([calibration.estimate(prompt.text) for prompt in self.prompts], dtype=np.int32),
-            np.array([prompt.output_tokens or most for prompt in self.prompts], dtype=np.int32),
-        )
+    @property
+    def output_tokens(self) -> int:
+        """The most of an answer, where a prompt does not say it [tokens]."""
+        return round(_lengths("output_tokens", self.spec.output_tokens).p50)
+
+    def problem(self, loc: Loc, message: str) -> Problem:
+        """A mistake at a field, with its place."""
+        return self.document.problem(loc, message)
 
 
 def read_workload(path: Path) -> WorkloadFile:
@@ -99,6 +105,7 @@ def read_workload(path: Path) -> WorkloadFile:
         prompts if isinstance(prompts, tuple) else (),
         lengths if not isinstance(lengths, tuple) else None,
         files,
+        document,
     )
 
 
@@ -116,12 +123,23 @@ def with_workload(plan: BenchPlan, workload: WorkloadFile) -> BenchPlan:
         mistakes.append("--workload: conversations need --endpoint chat")
     if endpoint == "completions" and {"tools", "tool_choice"} & spec.parameters.keys():
         mistakes.append("--workload: tools need --endpoint chat")
+    if endpoint == "completions":
+        mistakes += _no_texts(workload.prompts)
     if spec.conversation is not None and plan.rates:
-        told = "a conversation goes on when it was answered, so it needs users that wait: --concurrency"
-        mistakes.append(f"--rate: not with this workload: {told}")
+        reason = "a conversation goes on when it was answered, so it needs users that wait: --concurrency"
+        mistakes.append(f"--rate: not with this workload: {reason}")
     if mistakes:
         raise UsageError("\n".join(mistakes))
     return replace(plan, endpoint=endpoint)
+
+
+def _no_texts(prompts: tuple[OwnPrompt, ...]) -> Iterator[str]:
+    """Prompts that cannot be asked as a text."""
+    found = [prompt for prompt in prompts if not prompt.is_plain]
+    for prompt in found[:MOST_NAMED]:
+        yield f"{prompt.file}:{prompt.line}: has calls of tools, or parts that are no text, and needs --endpoint chat"
+    if len(found) > MOST_NAMED:
+        yield f"and {len(found) - MOST_NAMED:,} more"
 
 
 def _read(name: str, path: Path) -> RequestLengths | tuple[OwnPrompt, ...]:
@@ -146,7 +164,3 @@ def _wrong_lengths(document: Document) -> Iterator[Problem]:
 
 def _lengths(name: str, value: int | str | None) -> Lengths:
     return parse_lengths(name, str(value))
-
-
-def _output_tokens(spec: WorkloadSpec) -> int:
-    return round(_lengths("output_tokens", spec.output_tokens).p50)

@@ -11,6 +11,8 @@ from planner.engines.target import Target
 from planner.loadtest.calibration import calibrate
 from planner.loadtest.texts import WORDS, Calibration, Texts
 
+ABOUT = "generated prompts are only about as long as asked: "
+
 
 def calibrated(server: KnownServer, kind: EndpointKind = "chat") -> Calibration:
     async def work() -> Calibration:
@@ -27,7 +29,7 @@ def test_prompts_have_the_tokens_asked(kind: EndpointKind, fixed: int, has_token
         server.has_tokenize = has_tokenize
         found = calibrated(server, kind)
         assert len(server.log) == (0 if has_tokenize else 2)
-    assert found.warning == ""
+    assert found.warning == ("" if has_tokenize else ABOUT + "the server has no /tokenize that counts them")
     for asked in (32, 100, 512, 3000):
         texts = Texts((1,), found)
         counts = [fixed + tokens_of(texts.text(found.text_tokens(asked), index)) for index in range(30)]
@@ -43,6 +45,19 @@ def test_server_that_counts_nothing_gets_words_and_a_warning() -> None:
         found = calibrated(server)
     assert len(Texts((1,), found).text(found.text_tokens(100), 0).split()) == 100
     assert "counts no prompt tokens" in found.warning
+
+
+def test_prompts_that_are_long_as_asked_only_on_average_have_a_note_with_the_reason() -> None:
+    with KnownServer() as server:
+        server.tokens_of = lambda text: tokens_of(text) + ord((text or "a")[0]) - ord("a")
+        assert calibrated(server).warning == ABOUT + "how many tokens a word has depends on the words beside it"
+        server.tokens_of = lambda text: tokens_of(text) + (3 if len(text.split()) in range(30, 151) else 0)
+        assert calibrated(server).warning.startswith(ABOUT + "a text of words that have 150 tokens has 153 on")
+        server.tokens_of = tokens_of
+        server.most_tokenized = len(server.tokenized) + 2 + 2 * len(WORDS)
+        found = calibrated(server)
+    assert found.warning == ABOUT + "the server's /tokenize no longer answers"
+    assert found.word_tokens == ()
 
 
 def test_prompts_differ_from_the_start_and_repeat_by_seed() -> None:

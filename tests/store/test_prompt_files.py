@@ -1,12 +1,14 @@
 """Prompts of the user's own, in the forms that people have them in."""
 
+import csv
 import json
 from pathlib import Path
 
 import pytest
 
 from planner.errors import InputFileError
-from planner.store.prompt_files import OwnPrompt, read_prompts
+from planner.store.prompt_files import read_prompts
+from planner.store.prompts import OwnPrompt
 
 
 def asked(text: str) -> dict[str, str]:
@@ -44,21 +46,41 @@ def test_csv_with_quotes_line_breaks_and_limits(tmp_path: Path) -> None:
     )
 
 
-def test_promptfoo_gives_every_prompt_with_every_test(tmp_path: Path) -> None:
-    text = """
-prompts:
-  - "{{greeting}} {{name}}"
-  - '[{"role": "system", "content": "{{greeting}}"}, {"role": "user", "content": "{{name}}"}]'
-defaultTest: {vars: {greeting: hello}}
-tests:
-  - vars: {name: Ann}
-  - vars: {name: Bob, greeting: bye}
-    assert: [{type: contains, value: Bob}]
-providers: [openai:gpt-5]
-"""
-    found = read(tmp_path, "p.yaml", text)
-    assert [prompt.text for prompt in found] == ["hello Ann", "bye Bob", "hello\n\nAnn", "bye\n\nBob"]
-    assert [message["role"] for message in found[2].messages] == ["system", "user"]
+def test_calls_of_tools_and_their_answers_are_messages_as_openai_has_them(tmp_path: Path) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "now", "arguments": '{"zone": "CET"}'}}
+    messages = [
+        asked("how late is it"),
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": ""},
+        {"role": "assistant", "tool_calls": [{"id": "c2", "type": "custom", "custom": {"name": "f", "input": "x"}}]},
+        {"role": "tool", "tool_call_id": "c2", "content": [{"type": "text", "text": "noon"}]},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+    ]
+    (found,) = read(tmp_path, "p.jsonl", json.dumps({"messages": messages}))
+    assert list(found.messages) == messages
+    assert found.text == 'how late is it\n\nnow {"zone": "CET"}\n\nf x\n\nnoon\n\nnow {"zone": "CET"}'
+    assert not found.is_plain
+    assert found.after("before")[0]["content"] == "before\n\nhow late is it"
+    assert OwnPrompt(tuple(messages[1:2])).after("before")[0]["content"] == "before"
+
+
+def test_prompts_know_their_line_and_whether_they_are_nothing_but_text(tmp_path: Path) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+    lines = [{"prompt": "a"}, {"messages": [{"role": "user", "content": [{"type": "text", "text": "b"}, image]}]}]
+    found = read(tmp_path, "p.jsonl", json.dumps(lines[0]) + "\n\n" + json.dumps(lines[1]))
+    assert [(prompt.line, prompt.is_plain) for prompt in found] == [(1, True), (3, False)]
+    found = read(tmp_path, "p.csv", 'prompt\n"a\nb"\nc\n')
+    assert [prompt.line for prompt in found] == [2, 4]
+
+
+def test_large_cells_of_csv_are_read_and_leave_the_limit_of_others_as_it_was(tmp_path: Path) -> None:
+    before = csv.field_size_limit()
+    large = "word " * 40_000
+    assert read(tmp_path, "p.csv", f"prompt\n{large}\n")[0].text == large
+    assert csv.field_size_limit() == before
+    with pytest.raises(InputFileError):
+        read(tmp_path, "p.csv", f'prompt\n{large}\n"open\n')
+    assert csv.field_size_limit() == before
 
 
 def test_something_said_before_goes_into_the_first_message(tmp_path: Path) -> None:
@@ -72,16 +94,24 @@ def test_something_said_before_goes_into_the_first_message(tmp_path: Path) -> No
     [
         ("p.jsonl", '{"prompt": "a"}\n{"prompt": }\n[]\n{"prompt": ""}', (":2: is not JSON", ":3: needs", ":4: needs")),
         ("p.jsonl", '{"prompt": "a", "max_tokens": 0}', ("output_tokens must be a whole number",)),
-        ("p.jsonl", '{"messages": [{"role": "user"}]}', ("each with role and content",)),
+        ("p.jsonl", '{"messages": [{"role": "user"}]}', ("messages[0]: needs content",)),
+        ("p.jsonl", '{"messages": [{"role": "user", "content": [{"type": "text"}]}]}', ("content must be a text",)),
+        ("p.jsonl", '{"messages": []}', ("each with role and content",)),
+        ("p.jsonl", '{"messages": [{"role": "user", "content": ""}]}', (":1: messages say nothing",)),
+        (
+            "p.jsonl",
+            '{"messages": [{"role": "assistant", "content": null}]}',
+            ("with tool_calls may be null",),
+        ),
+        ("p.jsonl", '{"messages": [{"role": "tool", "content": "4"}]}', ("needs tool_call_id",)),
+        ("p.jsonl", '{"messages": [{"role": "user", "content": "a", "tool_calls": []}]}', ("of an assistant",)),
+        ("p.jsonl", '{"messages": [{"role": "assistant", "tool_calls": [{"id": 1}]}]}', ("each with a function",)),
         ("p.jsonl", "", ("holds no prompts",)),
         ("p.jsonl", '{"prompt": "a \\ud800"}', (":1: holds half of a character",)),
-        ("p.jsonl", '{"messages": [{"role": "user", "content": ["a"]}]}', ("each with role and content",)),
+        ("p.jsonl", '{"messages": [{"role": "user", "content": ["a"]}]}', ("messages[0]: content must be",)),
         ("p.csv", "a,b\n1,2\n", ("needs a column prompt",)),
         ("p.csv", "prompt\na,b\n", (":2: has 2 fields; allowed: 1",)),
         ("p.csv", 'prompt\n"a\n', ("is not CSV",)),
-        ("p.yaml", "prompts: [a]\n", ("tests: must be a list",)),
-        ("p.yaml", 'prompts: ["file://x.txt", "{{a"]\ntests: [{vars: {a: 1}}]\n', ("other files", "is no template")),
-        ("p.yaml", 'prompts: ["{{ 1/0 }}"]\ntests: [{vars: {}}]\n', ("is no template for tests[0]",)),
     ],
 )
 def test_mistakes_are_told_with_their_line(tmp_path: Path, name: str, text: str, told: tuple[str, ...]) -> None:
