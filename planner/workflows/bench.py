@@ -1,9 +1,7 @@
 """A load test from its options to a run directory."""
 
 import asyncio
-import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -16,35 +14,25 @@ from planner.engines.loop import client_loop
 from planner.engines.openai_http import OpenAIClient
 from planner.engines.target import Target, target_of
 from planner.loadtest.calibration import calibrate
-from planner.loadtest.driver import Driver
-from planner.loadtest.fleet import Fleet
-from planner.loadtest.load import CountedLoad, LoadSpec
 from planner.loadtest.own_prompts import OnCount
-from planner.loadtest.progress import Progress
-from planner.loadtest.sample import Outcome
-from planner.loadtest.schedule import Schedule, load_label
-from planner.loadtest.server_figures import samples
-from planner.loadtest.summary import Offered, load_point, squared_cv_of
+from planner.loadtest.schedule import load_label
 from planner.loadtest.telemetry import Telemetry, idle_power_w
-from planner.schema.benchmark import LoadPoint, RequestRecord, Run
+from planner.schema.benchmark import LoadPoint, Run
 from planner.store.files import free_path
-from planner.store.runs import RunDirectory, written
-from planner.store.schedules import write_schedule
+from planner.store.runs import RunDirectory
+from planner.workflows.bench_loads import Bench, Show, measure_loads
 from planner.workflows.bench_options import BenchOptions, BenchPlan, read_options
 from planner.workflows.bench_points import part_of, schedules
 from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
 from planner.workflows.doubts import doubts
 from planner.workflows.gpu_choice import gpus_to_watch
-from planner.workflows.interruption import Interruption, interruptible
+from planner.workflows.interruption import interruptible
 from planner.workflows.open_files import allow_open_files, refuse_too_many
 from planner.workflows.request_source import RequestSource
 from planner.workflows.resume import EarlierRun, earlier_run
-from planner.workflows.server_watch import ServerWatch
 from planner.workflows.sweep_search import Search
 from planner.workflows.workload import read_trace
 from planner.workflows.workload_file import read_workload, with_workload
-
-Show = Callable[[str, Progress], None]
 
 _START_UP_LIMIT_S = 1800.0
 """Large models load for a quarter of an hour from slow disks."""
@@ -166,7 +154,7 @@ async def _measure(
     ):
         with interruptible() as interruption:
             found = await discover(client, options.model or (started.model if started is not None else None))
-            server, recipe = server_of(plan, target.root, found, started), source.recipe
+            server = server_of(plan, target.root, found, started)
             source.refuse_misfits(found, server.limits)
             calibration = (earlier and earlier.calibration) or await calibrate(client, found.model)
             shape, notes = await source.shape(plan, client, found.model, calibration, server.limits, on_count)
@@ -178,35 +166,17 @@ async def _measure(
                 book = RunBook(directory, run)
             if gpus and not book.points:
                 book.note_idle_power(await idle_power_w(telemetry))
-            # A prefix cache knows the prompts of the last run, and of a point that was cut off and is sent again.
-            salt = time.time_ns()
-            is_storm = False
             spent_s = earlier.spent_s if earlier is not None else None
-            search = Search(plan, server.limits, recipe.turns, len(book.points), spent_s)
-            points = schedules(plan, shape, server.limits, book.points, search)
-            show_left = _with_time_left(show, search) if plan.finds_loads else show
-            for schedule, of_schedule in book.to_come(points, source.identity):
-                seed = (options.seed, salt, len(book.points))
-                load = LoadSpec(target, plan.endpoint, client.timeouts, found.model, calibration, seed, recipe)
-                watch = ServerWatch(client, telemetry, options.shared_server, recipe.expected.no_cache)
-                with _ended_in_time(search.left_s if plan.finds_loads else inf, interruption):
-                    outcome = await _point(plan, schedule, load, book, interruption, show_left, watch)
-                # Of a rate that changes nobody knows the gaps' distribution in closed form.
-                is_kept = all(rate.is_constant for rate in plan.rates)
-                squared_cv = squared_cv_of(plan.arrival, options.burstiness or 1.0) if is_kept else None
-                offered = Offered(schedule.offered_requests_per_s, schedule.concurrency, squared_cv, recipe.expected)
-                of_load = [*of_schedule, *source.notes_of(schedule, outcome.sample, calibration, seed)]
-                point = load_point(offered, outcome, plan.slo, [*notes, *of_load, *watch.warnings])
-                gave_up = [f"given up: {outcome.given_up}"] if outcome.given_up else []
-                point = point.model_copy(update={"doubts": [*gave_up, *watch.doubts], "server": watch.figures})
-                # A sweep that finds its loads learns from one that is too high, and goes on with others.
-                is_storm = bool(gave_up) and not (plan.finds_loads and book.points)
-                book.add(point, salt, is_cut=outcome.is_interrupted or is_storm)
-                if is_storm or outcome.is_interrupted:
-                    break
+            search = Search(plan, server.limits, source.recipe.turns, len(book.points), spent_s)
+            loads = schedules(plan, shape, server.limits, book.points, search)
+            ready = Bench(plan, client, telemetry, found.model, source, calibration, notes, book)
             if plan.finds_loads:
+                show_left = _with_time_left(show, search)
+                status = await measure_loads(ready, loads, interruption, show_left, lambda: search.left_s)
                 book.found(search.result(book.run.points))
-            book.close("interrupted" if interruption.is_asked else "failed" if is_storm else "complete")
+            else:
+                status = await measure_loads(ready, loads, interruption, show)
+            book.close(status)
     return _result(book.run, book.directory.path, options.max_error_fraction)
 
 
@@ -220,70 +190,6 @@ def _result(run: Run, directory: Path, max_error_fraction: float, is_old: bool =
         doubts=tuple(f"{_label(point)}: {why}" for point in points for why in doubts(point, max_error_fraction)),
         is_old=is_old,
     )
-
-
-async def _point(
-    plan: BenchPlan,
-    schedule: Schedule,
-    load: LoadSpec,
-    book: RunBook,
-    interruption: Interruption,
-    show: Show,
-    watch: ServerWatch,
-) -> Outcome:
-    if (saved := schedule.saved) is not None:
-        write_schedule(book.schedule_path, saved)
-    max_error_fraction = plan.options.max_error_fraction
-
-    def on_progress(progress: Progress) -> None:
-        show(schedule.label, progress)
-
-    with book.requests() as file:
-        await watch.begin()
-        if interruption.is_asked:  # meanwhile: there was no driver of this point to hear of it
-            return Outcome(is_interrupted=True)
-        if plan.options.processes > 1:
-            path = book.directory.path / book.next_file
-            fleet = Fleet(plan.options.processes, schedule, load, path, on_progress, max_error_fraction)
-            interruption.driver = fleet
-            outcome = await fleet.run()
-            for entry in written(path):
-                watch.take(entry)
-        else:
-
-            def keep(entry: RequestRecord) -> None:
-                file.append(entry)
-                watch.take(entry)
-
-            async with load.opened() as opened:
-                counted = CountedLoad(opened, file.count_sent)
-                driver = Driver(schedule, counted, keep, on_progress, max_error_fraction)
-                interruption.driver = driver
-                outcome = await driver.run()
-    if schedule.saved is None:
-        write_schedule(book.schedule_path, schedule.saved_up_to(outcome.used))
-    if not outcome.is_interrupted:
-        await watch.end(outcome.start_s)
-        if outcome.start_s is not None:
-            book.keep_samples(samples(watch.looks, outcome.start_s))
-    return outcome
-
-
-@contextmanager
-def _ended_in_time(left_s: float, interruption: Interruption) -> Iterator[None]:
-    """Cuts a load off, answers under way included, when the time of its sweep is over."""
-
-    def end() -> None:
-        if interruption.driver is not None:
-            interruption.driver.interrupt()
-            interruption.driver.interrupt()  # and waits for nothing
-
-    timer = asyncio.get_running_loop().call_later(left_s, end) if left_s < inf else None
-    try:
-        yield
-    finally:
-        if timer is not None:
-            timer.cancel()
 
 
 def _with_time_left(show: Show, search: Search) -> Show:
