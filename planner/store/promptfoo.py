@@ -17,7 +17,7 @@ from planner.store.files import shown_path
 from planner.store.promptfoo_files import CODE, Files, RefusedError, is_reference, refuse_remote
 from planner.store.promptfoo_tests import Test, read_tests
 from planner.store.prompts import MOST_PROMPTS, OwnPrompt, mistake_of, of_text
-from planner.store.templates import Budget, BudgetSpentError, TemplateRefusedError, Templates
+from planner.store.templates import TemplateRefusedError, Templates, TimeOverError
 
 _MOST_SHOWN = 50
 _PROMPT_FILES = (".txt", ".md", ".j2", ".json", ".jsonl")
@@ -52,8 +52,7 @@ def read_promptfoo(path: Path) -> tuple[list[OwnPrompt], list[Problem]]:
         InputFileError: nothing of the file is readable.
     """
     document = load_document(path)
-    budget = Budget()
-    files = Files(path.parent, budget)
+    files = Files(path.parent)
     problems = [*document.problems, *_refused_parts(document)]
     prompts = list(_prompts(document, files, problems))
     tests = read_tests(document, files, problems)
@@ -62,7 +61,8 @@ def read_promptfoo(path: Path) -> tuple[list[OwnPrompt], list[Problem]]:
     if len(prompts) * len(tests) > MOST_PROMPTS:
         message = f"{len(prompts):,} prompts with {len(tests):,} tests; {MOST_PROMPTS:,} together are the most"
         return [], [document.problem(("tests",), message)]
-    return _rendered(document, prompts, tests, Templates(budget))
+    with Templates() as templates:
+        return _rendered(document, prompts, tests, templates)
 
 
 def _rendered(
@@ -80,7 +80,7 @@ def _rendered(
                 messages = _messages(prompt, test, templates)
             except (TemplateRefusedError, RefusedError) as error:
                 problems.append(document.problem(prompt.loc, f"{entry}: {error}"))
-                if isinstance(error, BudgetSpentError):
+                if isinstance(error, TimeOverError):
                     return found, problems
                 continue
             found.append(OwnPrompt(messages, None, test.file, test.line, entry))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from planner.store.plain_files import read_text
 from planner.store.prompts import MOST_BYTES
-from planner.store.templates import Budget
 
 SCHEME = "file://"
 CODE = (
@@ -27,9 +26,8 @@ class Files:
         folder: of the configuration. Names may lead out of it: they are the user's own files.
     """
 
-    def __init__(self, folder: Path, budget: Budget) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._budget = budget
         self._texts: dict[Path, str] = {}
 
     def path(self, reference: str, kinds: Sequence[str]) -> Path:
@@ -64,7 +62,8 @@ class Files:
         """
         if path not in self._texts:
             self._texts[path] = read_text(path, MOST_BYTES)
-            self._budget.spend(1, len(self._texts[path]))
+            if sum(map(len, self._texts.values())) > MOST_BYTES:
+                raise RefusedError(f"all files together hold more than {MOST_BYTES:,} characters")
         return self._texts[path]
 
 

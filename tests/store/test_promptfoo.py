@@ -1,14 +1,17 @@
 """Configurations of promptfoo: what it would send, without running anything."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from planner.errors import InputFileError
+from planner.store import promptfoo
 from planner.store.prompt_files import read_prompts
 from planner.store.prompts import OwnPrompt
+from planner.store.templates import Templates
 
 
 def read(folder: Path, text: str, **files: str) -> tuple[OwnPrompt, ...]:
@@ -181,9 +184,10 @@ def test_all_mistakes_are_told_at_once_up_to_a_number(tmp_path: Path) -> None:
     assert "reading ends here" in str(caught.value)
 
 
-def test_templates_that_go_on_and_on_together_are_told_once(tmp_path: Path) -> None:
-    loop = "{% for i in range(9999) %}{% endfor %}x"
+def test_templates_that_go_on_and_on_are_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(promptfoo, "Templates", partial(Templates, limit_s=0.5))
+    endless = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
     with pytest.raises(InputFileError) as caught:
-        read(tmp_path, config([loop] * 3, [{"vars": {}}] * 3_000))
+        read(tmp_path, config([endless] * 3, [{"vars": {}}] * 3_000))
     (problem,) = caught.value.problems
-    assert "goes through too many steps, with those before" in problem.message
+    assert "takes too much room, or more than 0.5 s with those before" in problem.message

@@ -1,10 +1,8 @@
 """Templates of other people: the language that prompts use, and nothing that never ends or fills the memory."""
 
-from typing import Any
-
 import pytest
 
-from planner.store.templates import Budget, TemplateRefusedError, Templates
+from planner.store.templates import TemplateRefusedError, Templates, TimeOverError
 
 
 @pytest.mark.parametrize(
@@ -20,68 +18,58 @@ from planner.store.templates import Budget, TemplateRefusedError, Templates
         ("{{ map }} {{ map.k }} {{ map | dump }}", '{"k": [1]} 1 {"k": [1]}'),
         ("{% raw %}{{ a }}{% endraw %}{# note #}\n", "{{ a }}\n"),
         ("{{ range(3) | join(',') }} {{ range(2) }} {{ list | reverse }}", "0,1,2 0,1 y,x"),
+        ("{% set x = [a, a] %}{{ x }}{% macro f(y) %}<{{ y }}>{% endmacro %}{{ f(n) }}", "word,word<3>"),
     ],
 )
 def test_what_prompts_use_is_rendered(source: str, expected: str) -> None:
-    assert Templates().text(source, {"a": "word", "n": 3, "list": ["x", "y"], "map": {"k": [1]}}) == expected
+    with Templates() as templates:
+        assert templates.text(source, {"a": "word", "n": 3, "list": ["x", "y"], "map": {"k": [1]}}) == expected
 
 
 DOUBLED = "{% set x = x ~ x %}" * 60
-GROWN: dict[str, Any] = {"long": "b" * 1_000_000, "list": ["a"] * 100_000, "deep": [[["a"] * 100_000]]}
 
 
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        (
-            "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}" + "{% endfor %}" * 3,
-            "steps",
-        ),
-        ("{% for a in range(9999) %}{% if 'z' in long %}{% endif %}{% endfor %}", "steps"),
-        ("{% for a in range(9999) %}{% if long[1:] == long %}{% endif %}{% endfor %}", "steps"),
-        ("{% for a in range(9999) %}{% if deep == deep | list or deep | string %}{% endif %}{% endfor %}", "steps"),
         ("{% for a in range(10000) %}{{ long }}{% endfor %}", "text of more than"),
-        ("{{ range(1000000000) | list }}", "goes beyond 10,000"),
-        ("{% set x = 'aa' %}" + DOUBLED, "text of more than"),
-        ("{% set x = 'aa' %}" + DOUBLED.replace("~", "+"), "text of more than"),
-        ("{% set x = ['a'] %}{% set x = [x, x] %}", "list of variables"),
-        ("{% set x = namespace(y='a') %}{% set x.y = x.y ~ x.y %}", "only range() can be called"),
-        ("{% set x %}a{% endset %}", "is not supported"),
-        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "is not supported"),
-        ("{% for a in list recursive %}{{ loop(list) }}{% endfor %}", "recursive"),
-        ("{% include 'x' %}", "is not supported"),
-        ("{{ 'a' * 1000000000 }}", "for numbers"),
-        ("{{ 10 ** 1000000000 }}", "for numbers"),
-        ("{{ '%1000000000d' % 1 }}", "for numbers"),
-        ("{{ '{:1000000000}'.format(1) }}", "only range() can be called"),
-        ("{{ 'a' | center(1000000000) }}", "center"),
-        ("{{ list | join(long) }}", "text of more than"),
-        ("{{ long | replace('b', long) }}", "text of more than"),
+        ("{{ range(1000000000) | list }}", "Range too big"),
+        ("{% set x = 'aa' %}" + DOUBLED, "too large"),
+        ("{{ 'a' * 100000000000 }}", "too large"),
+        ("{{ 'a' | center(100000000000) }}", "too large"),
+        ("{{ '{:100000000000}'.format(1) }}", "too large"),
         ("{{" + "(" * 5000 + "1" + ")" * 5000 + "}}", "nested too deeply"),
         ("{{ ''.__class__.__mro__ }}", "unsafe"),
+        ("{% include 'x' %}", "no loader"),
         ("{{ nothing }}", "not given: 'nothing' is undefined"),
         ("{{ range }}", "prints what is no value"),
-        ("{{ self }}", "prints what is no value"),
         ("{% if nothing %}{% endif %}", "'nothing' is undefined"),
         ("{{ 1/0 }}", "division by zero"),
         ("{{ a %}", "unexpected"),
     ],
 )
-def test_what_never_ends_or_grows_is_refused(source: str, expected: str) -> None:
-    with pytest.raises(TemplateRefusedError, match=expected.replace("(", r"\(").replace(")", r"\)")):
-        Templates().text(source, GROWN)
+def test_what_cannot_be_rendered_is_refused_and_others_are_rendered_after_it(source: str, expected: str) -> None:
+    with Templates() as templates:
+        with pytest.raises(TemplateRefusedError, match=expected):
+            templates.text(source, {"long": "b" * 1_000_000})
+        assert templates.text("{{ long }}", {"long": "b"}) == "b"
 
 
-def render_often(templates: Templates, times: int, value: str) -> None:
-    for _ in range(times):
-        assert templates.text("{{ a }}", {"a": value}) == value
+def test_what_never_ends_is_ended_and_nothing_comes_after_it() -> None:
+    endless = "{% for a in range(99999) %}{% for b in range(99999) %}" + "{% endfor %}" * 2
+    with Templates(limit_s=0.5) as templates:
+        with pytest.raises(TimeOverError, match="s with those before"):
+            templates.text(endless, {})
+        with pytest.raises(TimeOverError):
+            templates.text("{{ a }}", {"a": "b"})
+        assert templates.text("a", {}) == "a"
 
 
-@pytest.mark.parametrize(
-    ("budget", "expected"), [(Budget(100, 1_000_000), "steps"), (Budget(10_000, 1_000), "too long")]
-)
-def test_all_templates_of_a_file_have_one_budget(budget: Budget, expected: str) -> None:
-    templates = Templates(budget)
-    render_often(templates, 9, "b" * 100)
-    with pytest.raises(TemplateRefusedError, match=expected):
-        render_often(templates, 30, "b" * 100)
+def test_no_process_is_started_for_plain_text_and_none_is_left() -> None:
+    with Templates() as templates:
+        assert templates.text("plain", {}) == "plain"
+        assert templates._process is None
+        assert templates.text("{{ a }}", {"a": 1}) == "1"
+        process = templates._process
+        assert process is not None
+    assert process.returncode is not None
