@@ -235,7 +235,9 @@ def bench(
     if (sent := told_of_cuts(result.run)) is not None:
         tell(sent)
     if result.is_old:
-        tell(f"{shown_path(result.directory)}: nothing to do, every load is measured")
+        is_all = result.run.sweep is None or result.run.sweep.is_complete
+        why = "every load is measured" if is_all else "the time of the sweep is over"
+        tell(f"{shown_path(result.directory)}: nothing to do, {why}")
     elif not quiet:
         tell(f"wrote {shown_path(result.directory)}")
     if result.is_interrupted:

@@ -95,12 +95,15 @@ class Driver:
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._fault: BaseException | None = None
+        self._has_ended = False
         self._outcome = Outcome()
         self._tally = Tally(schedule, 0.0)
         self._pacer: Pacer | None = None
 
     def interrupt(self) -> None:
-        """Sends nothing more; the second time, waits for nothing more either."""
+        """Sends nothing more; the second time, waits for nothing more either. Where all have ended, it is too late."""
+        if self._has_ended:
+            return
         if self._outcome.is_interrupted:
             self._cancel()
         self._outcome.is_interrupted = self._tally.is_stopping = True
@@ -136,6 +139,7 @@ class Driver:
                     await (self._closed_loop(users) if schedule.measured.turns is None else self._converse(users))
                 await self._drain()
         finally:
+            self._has_ended = True
             self._watch.end()
             self._end()  # or users who are cancelled would ask on
             self._cancel()

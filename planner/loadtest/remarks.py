@@ -81,7 +81,8 @@ def _changed(seen: Drift) -> str:
 
 def _of_failures(point: LoadPoint, outcome: Outcome) -> Iterator[str]:
     if outcome.is_interrupted:
-        yield "interrupted: the figures are of the requests until then"
+        why = "the time of the sweep was over" if outcome.is_out_of_time else "interrupted"
+        yield f"{why}: the figures are of the requests until then"
     if outcome.given_up:
         yield f"given up: {outcome.given_up}"
     for kind, count in point.errors.items():

@@ -230,7 +230,8 @@ class Outcome:
         cpu_fraction: processor time of this process over the time that it watched itself; 1 is one core. None where
             somebody else measured.
         knows_due: whether the requests of an open loop tell when they were due, and not only when they were sent.
-        is_interrupted: somebody stopped it.
+        is_interrupted: it was stopped before its end.
+        is_out_of_time: not by somebody, but since the time for it was over.
         given_up: why, where too many requests failed; empty where it was not.
         used: up to where in the schedule requests were sent, those of a warm-up with a schedule of its own aside
             [requests]; 0 where somebody else measured.
@@ -243,6 +244,7 @@ class Outcome:
     cpu_fraction: float | None = None
     knows_due: bool = True
     is_interrupted: bool = False
+    is_out_of_time: bool = False
     given_up: str = ""
     used: int = 0
     start_s: float | None = None

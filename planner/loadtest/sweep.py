@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import sqrt
 from statistics import mean
 
-from planner.loadtest.within_slo import NEAR, RATES, USERS, bracket, is_failing, limits_of, to_repeat
+from planner.loadtest.within_slo import NEAR, RATES, USERS, at_odds, bracket, is_failing, limits_of, vague_end
 from planner.schema.benchmark import LoadPoint
 from planner.schema.scenario import Slo
 from planner.schema.sweep import RateWithinSlo, Saturation, SweepResult, UsersWithinSlo
@@ -42,8 +42,8 @@ def next_load(
     Users are doubled until throughput stops growing; where it falls, the neighbours of the best are looked at, and the
     best is measured again. Then come open-loop rates below the saturation throughput, as the fit needs them. Where
     there is a service level, the interval between the highest rate that met it and the lowest that did not is halved
-    until they are within 5 %; `to_repeat` says which rates are measured again. Where there are only users, the highest
-    number of them is found in the same way.
+    until they are within 5 %; then both ends are measured again, until they are clear. Where there are only users, the
+    highest number of them is found in the same way.
 
     Args:
         points: measured so far, in that order; the same give the same load.
@@ -85,6 +85,8 @@ def _climb(points: Sequence[LoadPoint], most_users: int) -> NextLoad | None:
     by_users = _by_users(points)
     users = 1
     while users in by_users:
+        if _was_late_once(points, users):
+            return NextLoad(users=users)
         if users >= most_users or _is_flat(by_users, users) or _is_broken(points, users):
             break
         users = min(2 * users, most_users)
@@ -131,14 +133,23 @@ def _doubled(by_users: dict[int, float]) -> list[int]:
 
 
 def _is_broken(points: Sequence[LoadPoint], users: int) -> bool:
-    """Whether the last load says that more users would not be measured."""
-    return any(point.concurrency == users and not _is_sound(point) for point in points)
+    """Whether so many users could not be measured, so that more could not either."""
+    return not any(_is_sound(point) for point in points if point.concurrency == users)
+
+
+def _was_late_once(points: Sequence[LoadPoint], users: int) -> bool:
+    """Whether the client did not keep up the only time: something else may have kept its machine busy."""
+    at = [point for point in points if point.concurrency == users]
+    return len(at) == 1 and _is_client_late(at[0])
+
+
+def _is_client_late(point: LoadPoint) -> bool:
+    return point.client is not None and point.client.is_saturated
 
 
 def _is_sound(point: LoadPoint) -> bool:
     """Whether the client kept up, and nearly all requests were answered."""
-    is_client_full = point.client is not None and point.client.is_saturated
-    return not is_client_full and not is_failing(point)
+    return not _is_client_late(point) and not is_failing(point)
 
 
 def _throughput(point: LoadPoint) -> float:
@@ -194,32 +205,31 @@ def _bisect_rates(points: Sequence[LoadPoint], slo: Slo) -> NextLoad | None:
     saturation = _saturation(points)
     if saturation is None or not limits_of(slo):
         return None
-    again = to_repeat(points, slo, RATES)
+    again, ends = at_odds(points, slo, RATES), bracket(points, slo, RATES)
     if again is not None:
         return NextLoad(rate_per_s=again)
-    ends, measured = bracket(points, slo, RATES), {RATES.load_of(point) for point in points}
-    if ends.missed is None and ends.met is None:
-        return None
     if ends.missed is None:  # it was met at nine tenths of what the server can do
         rate_per_s = _rounded(saturation.requests_per_s * NEAR)
     elif ends.met is None:
-        rate_per_s = _rounded(ends.missed / 2)
-        if rate_per_s <= _LEAST_SHARE * saturation.requests_per_s:
-            return None
+        rate_per_s = max(_rounded(ends.missed / 2), _rounded(_LEAST_SHARE * saturation.requests_per_s))
     else:
         rate_per_s = _rounded(ends.between)
-    return None if ends.is_narrow or rate_per_s in measured else NextLoad(rate_per_s=rate_per_s)
+    if not ends.is_narrow and rate_per_s not in map(RATES.load_of, points):
+        return NextLoad(rate_per_s=rate_per_s)
+    edge = vague_end(points, slo, RATES)
+    return None if edge is None else NextLoad(rate_per_s=edge)
 
 
 def _bisect_users(points: Sequence[LoadPoint], slo: Slo, most_users: int) -> NextLoad | None:
     """A number of users between the highest that met the service level and the lowest that did not."""
     if _saturation(points) is None or not limits_of(slo):
         return None
-    again = to_repeat(points, slo, USERS)
+    again, ends = at_odds(points, slo, USERS), bracket(points, slo, USERS)
     if again is not None:
         return NextLoad(users=int(again))
-    ends, measured = bracket(points, slo, USERS), {USERS.load_of(point) for point in points}
-    if ends.met is None:  # not even by a single one
-        return None
-    users = round(ends.between) if ends.missed is not None else min(most_users, 2 * round(ends.met))
-    return None if ends.is_narrow or users in measured else NextLoad(users=users)
+    more = min(most_users, 2 * round(ends.met or 1))
+    users = more if ends.missed is None else max(1, round(ends.between))
+    if not ends.is_narrow and users not in map(USERS.load_of, points):
+        return NextLoad(users=users)
+    edge = vague_end(points, slo, USERS)
+    return None if edge is None else NextLoad(users=int(edge))

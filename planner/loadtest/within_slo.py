@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, sqrt
+from statistics import mean
 
 from planner.schema.benchmark import LoadPoint
 from planner.schema.scenario import Slo
@@ -77,16 +78,15 @@ def bracket(points: Sequence[LoadPoint], slo: Slo, axis: Axis) -> Bracket:
         axis: along which loads are compared.
     """
     verdicts = _verdicts(_by_load(points, axis), slo)
-    missed = min((load for load, is_met in verdicts.items() if is_met is False), default=None)
+    missed = min((load for load, is_met in verdicts.items() if not is_met), default=None)
     met = max((load for load, is_met in verdicts.items() if is_met and load < (missed or inf)), default=None)
     return Bracket(met, missed, axis.step)
 
 
-def to_repeat(points: Sequence[LoadPoint], slo: Slo, axis: Axis) -> float | None:
-    """A load that is to be measured again; None where all are known well enough.
+def at_odds(points: Sequence[LoadPoint], slo: Slo, axis: Axis) -> float | None:
+    """A load that missed the service level below another that met it, or that other one: one of them was chance.
 
-    That is one whose percentile might be on either side of its limit; one that missed the service level below another
-    that met it, and that other one, of which one must have been chance; and either end of a narrow bracket.
+    None where there are none, or both were measured often enough.
 
     Args:
         points: all that were measured so far.
@@ -95,13 +95,24 @@ def to_repeat(points: Sequence[LoadPoint], slo: Slo, axis: Axis) -> float | None
     """
     by_load = _by_load(points, axis)
     verdicts = _verdicts(by_load, slo)
-    unclear = [load for load, is_met in verdicts.items() if is_met is None]
-    missed = min((load for load, is_met in verdicts.items() if is_met is False), default=inf)
+    missed = min((load for load, is_met in verdicts.items() if not is_met), default=inf)
     met_above = min((load for load, is_met in verdicts.items() if is_met and load > missed), default=None)
-    at_odds = [] if met_above is None else [load for load in (missed, met_above) if len(by_load[load]) < _MOST_REPEATS]
-    ends = bracket(points, slo, axis)
-    edge = [load for load in (ends.met, ends.missed) if ends.is_narrow and load and len(by_load[load]) < _EDGE_REPEATS]
-    return next(iter([*unclear, *at_odds, *edge]), None)
+    pair = () if met_above is None else (missed, met_above)
+    return next((load for load in pair if len(by_load[load]) < _MOST_REPEATS), None)
+
+
+def vague_end(points: Sequence[LoadPoint], slo: Slo, axis: Axis) -> float | None:
+    """An end of the bracket that was measured only once, or whose percentile might be on either side of its limit.
+
+    None where both are known well enough. Other loads do not matter, however uncertain.
+
+    Args:
+        points: all that were measured so far.
+        slo: the service level.
+        axis: along which loads are compared.
+    """
+    by_load, ends = _by_load(points, axis), bracket(points, slo, axis)
+    return next((load for load in (ends.met, ends.missed) if load and _is_vague(by_load[load], slo)), None)
 
 
 def is_failing(point: LoadPoint) -> bool:
@@ -117,17 +128,20 @@ def _by_load(points: Sequence[LoadPoint], axis: Axis) -> dict[float, list[LoadPo
     return by_load
 
 
-def _verdicts(by_load: dict[float, list[LoadPoint]], slo: Slo) -> dict[float, bool | None]:
-    """Whether each load meets the service level, over all times it was measured; None where another is needed."""
-    return {load: _verdict(repeats, slo) for load, repeats in by_load.items()}
+def _verdicts(by_load: dict[float, list[LoadPoint]], slo: Slo) -> dict[float, bool]:
+    """Whether each load meets the service level, on average over all times that it was measured."""
+    return {load: mean(_worst(point, slo) for point in repeats) <= 1 for load, repeats in by_load.items()}
 
 
-def _verdict(repeats: Sequence[LoadPoint], slo: Slo) -> bool | None:
-    worst = [max((_over(point, name, limit) for name, limit in limits_of(slo)), default=0.0) for point in repeats]
+def _is_vague(repeats: Sequence[LoadPoint], slo: Slo) -> bool:
+    """Whether an end of the bracket is to be measured again."""
     is_clear = any(_is_clear(point, slo) for point in repeats)
-    if not is_clear and len(repeats) < _MOST_REPEATS:
-        return None
-    return sum(worst) / len(worst) <= 1.0
+    return len(repeats) < (_EDGE_REPEATS if is_clear else _MOST_REPEATS)
+
+
+def _worst(point: LoadPoint, slo: Slo) -> float:
+    """The percentile over its limit, of the metric that is the worst."""
+    return max((_over(point, name, limit) for name, limit in limits_of(slo)), default=0.0)
 
 
 def _over(point: LoadPoint, name: str, limit: float) -> float:

@@ -13,16 +13,16 @@ def sweep_lines(found: SweepResult, slo: Slo | None = None) -> Iterator[str]:
         >>> from planner.schema.sweep import Saturation
         >>> best = Saturation(users=64, output_tokens_per_s=2560.0, requests_per_s=20.0)
         >>> print(*sweep_lines(SweepResult(saturation=best, rate_within_slo=None)), sep="\n")
-        saturation: 20 requests/s, 2,560 output tokens/s, with 64 users
+        saturation: 20 requests/s, 2,560 output tokens/s, while all 64 users waited
     """
     best = found.saturation
     if best is None:
         yield "saturation: not found"
     else:
-        users = "1 user" if best.users == 1 else f"{best.users} users"
+        users = "the user" if best.users == 1 else f"all {best.users} users"
         tokens_per_s = f"{best.output_tokens_per_s:,.0f} output tokens/s"
         least = "at least " if best.is_lower_bound else ""
-        yield f"saturation: {least}{best.requests_per_s:.3g} requests/s, {tokens_per_s}, with {users}"
+        yield f"saturation: {least}{best.requests_per_s:.3g} requests/s, {tokens_per_s}, while {users} waited"
     within = found.rate_within_slo or found.users_within_slo
     if within is not None:
         yield f"within the service level: {_ends(within)}"

@@ -252,7 +252,8 @@ class RunPoint(FileModel):
     requests_sent: Count | None = None
     """With those of the warm-up; null likewise."""
     is_cut: bool = False
-    """Whether it was ended by an interruption or by a storm of failures: measured again where the run goes on."""
+    """Whether it was ended by an interruption, a storm of failures, or since the time of its sweep was over: measured
+    again where the run goes on."""
     prompt_salt: Count | None = None
     """With the seed and the place of the point, what its prompts were drawn from: another one for every run, so that
     no prefix cache knows them."""

@@ -158,8 +158,8 @@ class LoadedRun:
 def read_run(path: Path) -> LoadedRun:
     """Reads a run directory.
 
-    A last line that was cut off, as when the machine went down, is passed over; and so is a load point that was not
-    measured to its end.
+    A last line that was cut off, as when the machine went down, is passed over; and so is a load point that was under
+    way when whoever measured it was killed.
 
     Raises:
         InputFileError: every mistake, with file and line.

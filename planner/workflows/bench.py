@@ -171,9 +171,10 @@ async def _measure(
             loads = schedules(plan, shape, server.limits, book.points, search)
             ready = Bench(plan, client, telemetry, found.model, source, calibration, notes, book)
             if plan.finds_loads:
-                show_left = _with_time_left(show, search)
-                status = await measure_loads(ready, loads, interruption, show_left, lambda: search.left_s)
-                book.found(search.result(book.run.points))
+                book.find(search.result)
+                show = _with_time_left(show, search)
+                status = await measure_loads(ready, loads, interruption, show, lambda: search.left_s)
+                book.find(search.result)
             else:
                 status = await measure_loads(ready, loads, interruption, show)
             book.close(status)

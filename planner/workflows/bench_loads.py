@@ -98,12 +98,13 @@ async def measure_loads(
         watch = ServerWatch(bench.client, bench.telemetry, plan.options.shared_server, source.recipe.expected.no_cache)
         with _ended_in_time(left_s(), interruption):
             outcome = await _send(bench, schedule, seed, interruption, show, watch)
+        outcome.is_out_of_time = outcome.is_interrupted and not interruption.is_asked
         of_requests = source.notes_of(schedule, outcome.sample, bench.calibration, seed)
         point = _point(bench, schedule, outcome, watch, [*bench.notes, *of_schedule, *of_requests])
         # A sweep that finds its loads learns from one that is too high, and goes on with others.
         is_storm = bool(outcome.given_up) and not (plan.finds_loads and book.points)
         book.add(point, salt, is_cut=outcome.is_interrupted or is_storm)
-        if is_storm or outcome.is_interrupted:
+        if is_storm or outcome.is_interrupted or interruption.is_asked:
             break
     return "interrupted" if interruption.is_asked else "failed" if is_storm else "complete"
 

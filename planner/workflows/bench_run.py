@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -96,6 +96,7 @@ class RunBook:
         self.points = [point.metrics for point in run.points]
         self._file: RequestsFile | None = None
         self._server_file: str | None = None
+        self._result_of: Callable[[Sequence[RunPoint]], SweepResult] | None = None
 
     @property
     def next_file(self) -> str:
@@ -164,11 +165,19 @@ class RunBook:
         )
         self.points.append(point)
         self._server_file = None
-        self._update(points=[*self.run.points, entry], key_under_way=None)
+        points = [*self.run.points, entry]
+        found = {} if self._result_of is None else {"sweep": self._result_of(points)}
+        self._update(points=points, key_under_way=None, **found)
 
-    def found(self, result: SweepResult) -> None:
-        """Says what a sweep found that chose its loads itself."""
-        self._update(sweep=result)
+    def find(self, result_of: Callable[[Sequence[RunPoint]], SweepResult]) -> None:
+        """Says from now on what a sweep found that chose its loads itself, with each point; at once where it has some.
+
+        Args:
+            result_of: what it found, from the points of the run.
+        """
+        self._result_of = result_of
+        if self.points:
+            self._update(sweep=result_of(self.run.points))
 
     def close(self, status: Literal["complete", "interrupted", "failed"]) -> None:
         """Says how it ended."""

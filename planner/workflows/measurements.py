@@ -84,8 +84,15 @@ def _of_run(path: Path) -> list[Measurement]:
     folder = path if path.is_dir() else path.parent
     loaded = read_run(folder)
     run, digest = loaded.run, sha256_of(folder / RUN_FILE)
-    if not run.points:
-        told = "; ".join(["holds no load point that was measured to its end", *loaded.notes])
+    # Of answers that nobody waited for the long ones are missing.
+    whole = [not (point.is_cut and point.metrics.requests.cancelled) for point in run.points]
+    cut = [point for point, is_whole in zip(run.points, whole, strict=True) if not is_whole]
+    notes = (
+        *loaded.notes,
+        *(f"{_label(point.metrics)}: not used, since it was cut off before its end" for point in cut),
+    )
+    if not any(whole):
+        told = "; ".join(["holds no load point that was measured to its end", *notes])
         raise InputFileError([Problem(shown_path(folder / RUN_FILE), 0, 0, "points", told)])
     return [
         Measurement(
@@ -95,12 +102,13 @@ def _of_run(path: Path) -> list[Measurement]:
             basis=run.basis,
             started_at=run.started_at,
             server=run.server,
-            label=load_label(point.metrics.concurrency, point.metrics.offered_requests_per_s),
+            label=_label(point.metrics),
             point=point.metrics,
             records=of_point,
-            notes=loaded.notes,
+            notes=notes,
         )
-        for point, of_point in zip(run.points, loaded.requests, strict=True)
+        for point, of_point, is_whole in zip(run.points, loaded.requests, whole, strict=True)
+        if is_whole
     ]
 
 
@@ -124,13 +132,17 @@ def _of_foreign(path: Path) -> list[Measurement]:
             basis="emulated" if result.is_emulated else "measured",
             started_at=result.started_at,
             server=server,
-            label=load_label(point.concurrency, point.offered_requests_per_s),
+            label=_label(point),
             point=point,
             records=of_point.records,
             notes=result.notes,
         )
         for point, of_point in zip(points, result.points, strict=True)
     ]
+
+
+def _label(point: LoadPoint) -> str:
+    return load_label(point.concurrency, point.offered_requests_per_s)
 
 
 def foreign_load_point(point: ForeignPoint) -> LoadPoint:

@@ -51,7 +51,7 @@ class EarlierRun:
 
     @property
     def spent_s(self) -> float | None:
-        """How long a sweep that finds its loads itself has taken [s]; None where it was killed, or is none."""
+        """How long a sweep that finds its loads itself took until its last load was done [s]; None where it is none."""
         return self.run.sweep.spent_s if self.run.sweep is not None else None
 
     @property

@@ -63,8 +63,11 @@ class Search:
 
 
 def _most_users(plan: BenchPlan, limits: KnownLimits, turns: int) -> int:
-    """Users that it goes up to: twice as many as the server runs at once, where that is known."""
+    """Users that it goes up to: four times as many as the server runs at once, where that is known.
+
+    So that two doublings beyond what it can do show that there is no more.
+    """
     open_files = plan.options.processes * max(1.0, allow_open_files() - OTHERS)
     conversations = plan.extent.requests // turns if plan.extent.requests else MOST_USERS
-    at_once = 2 * limits.max_num_seqs if limits.max_num_seqs else MOST_USERS
+    at_once = 4 * limits.max_num_seqs if limits.max_num_seqs else MOST_USERS
     return int(min(MOST_USERS, at_once, max(1, conversations), open_files))

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,7 @@ def test_a_sweep_that_finds_its_loads_goes_on_with_those_that_it_would_have_foun
             cut = tmp_path / "run" / "requests-008.jsonl"
             return cut.exists() and cut.stat().st_size > 0
 
-        limited = [*arguments, "--limits", "max_num_seqs=16"]
+        limited = [*arguments, "--limits", "max_num_seqs=8"]
         code, said = cut_off(tmp_path, ["--url", server.url, *limited], is_time, signal.SIGKILL)
         assert code == -signal.SIGKILL, said
         settled(server)
@@ -146,15 +147,17 @@ def test_a_sweep_that_finds_its_loads_goes_on_with_those_that_it_would_have_foun
     points = points_of(tmp_path / "run")
     assert points[:8] == before
     users = [point["metrics"]["concurrency"] for point in points if point["metrics"]["concurrency"]]
-    assert users[:6] == [1, 2, 4, 8, 16, 32]
-    assert 7 <= len(users) <= 9, "the best once more"
-    best = json.loads((tmp_path / "run" / "run.json").read_text())["sweep"]["saturation"]["requests_per_s"]
+    # On a busy machine the client may not keep up, and then a load is measured again.
+    assert list(dict.fromkeys(users)) == [1, 2, 4, 8, 16, 32]
+    saturation = json.loads((tmp_path / "run" / "run.json").read_text())["sweep"]["saturation"]
+    assert users.count(saturation["users"]) > 1
+    best = saturation["requests_per_s"]
     rates = [point["metrics"]["offered_requests_per_s"] for point in points[len(users) :]]
     assert rates == [float(f"{share * best:.3g}") for share in (0.25, 0.5, 0.75, 0.9)]
 
 
 def test_a_sweep_whose_time_was_over_goes_on_when_it_is_given_more(tmp_path: Path) -> None:
-    loads = ("--input-tokens", "60", "--output-tokens", "8", "--limits", "max_num_seqs=2")
+    loads = ("--input-tokens", "60", "--output-tokens", "8", "--limits", "max_num_seqs=1")
     with KnownServer(first_s=0.05) as server:
         asked = ("bench", "--url", server.url, *loads, "--sweep", "--time-budget-s", "7", "--out", "run")
         went_well(planner(tmp_path, *asked, "--duration-s", "1.5"))
@@ -166,6 +169,7 @@ def test_a_sweep_whose_time_was_over_goes_on_when_it_is_given_more(tmp_path: Pat
         assert len(server.log) == sent, "neither sends anything"
         went_well(planner(tmp_path, "bench", "--resume", "run", "--time-budget-s", "60"))
     assert "--resume RUN --time-budget-s SECONDS gives it more" in same.stdout
+    assert "nothing to do, the time of the sweep is over" in same.stderr
     assert less.returncode == 2
     assert "must be more than the" in less.stderr
     after, run = points_of(tmp_path / "run"), run_json(tmp_path)
@@ -176,6 +180,38 @@ def test_a_sweep_whose_time_was_over_goes_on_when_it_is_given_more(tmp_path: Pat
     assert spent_s < run["sweep"]["spent_s"] < 60
     assert run["command"]["time_budget_s"] == 60
     assert {point["metrics"]["concurrency"] for point in after} == {1, 2, 4, None}
+
+
+def test_the_time_of_a_sweep_that_is_killed_again_and_again_adds_up(tmp_path: Path) -> None:
+    loads = ["--input-tokens", "60", "--output-tokens", "8", "--sweep", "--duration-s", "1", "--out", "run"]
+    with KnownServer(first_s=0.05) as server:
+
+        def has(points: int) -> Callable[[], bool]:
+            return lambda: len(points_of(tmp_path / "run")) >= points
+
+        cut_off(tmp_path, ["--url", server.url, *loads], has(2), signal.SIGKILL)
+        first_s = run_json(tmp_path)["sweep"]["spent_s"]
+        cut_off(tmp_path, ["--resume", "run"], has(4), signal.SIGKILL)
+        both_s = run_json(tmp_path)["sweep"]["spent_s"]
+        less = resume(tmp_path, "--time-budget-s", f"{(first_s + both_s) / 2:g}")
+    assert first_s >= 2 * 1, "two loads of a second"
+    assert both_s >= first_s + 2 * 1
+    assert less.returncode == 2
+    assert f"must be more than the {both_s:.0f} s that the sweep has taken" in less.stderr
+
+
+def test_a_load_that_was_cut_off_with_answers_under_way_is_in_no_fit(tmp_path: Path) -> None:
+    with KnownServer(first_s=3) as server:
+        loads = ("--input-tokens", "60", "--output-tokens", "8", "--duration-s", "1", "--warmup-s", "0")
+        cut = ("--sweep", "--time-budget-s", "2", *loads, "--out", "run")
+        went_well(planner(tmp_path, "bench", "--url", server.url, *cut))
+    (point,) = points_of(tmp_path / "run")
+    fitted = planner(tmp_path, "fit", "run", "-o", "profile.json")
+    assert point["is_cut"]
+    assert point["metrics"]["requests"]["cancelled"] == 1
+    assert point["metrics"]["warnings"][0].startswith("the time of the sweep was over")
+    assert fitted.returncode == 2
+    assert "1 user: not used, since it was cut off before its end" in fitted.stderr
 
 
 def test_time_is_for_sweeps_that_find_their_loads(complete: Path) -> None:

@@ -81,6 +81,17 @@ def test_interruption_keeps_what_was_measured(schedule: Schedule) -> None:
     assert {entry.outcome for entry in counted(kept)} == {"ok"}
 
 
+def test_an_interruption_after_the_last_answer_is_too_late() -> None:
+    async def work() -> tuple[bool, bool]:
+        driver = Driver(opened([0.0, 0.01]), Scripted(), lambda _: None, lambda _: None)
+        outcome = await driver.run()
+        before = outcome.is_interrupted
+        driver.interrupt()
+        return before, outcome.is_interrupted
+
+    assert asyncio.run(work()) == (False, False)
+
+
 def test_second_interruption_waits_for_nothing() -> None:
     began_s = time.monotonic()
     _, kept = drive(opened([0.0, 0.01, 60.0]), Scripted(takes_s=60.0), interrupt_after_s=(1.0, 1.1))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from planner.loadtest.sweep import MOST_USERS, NextLoad, next_load, result_of
-from planner.loadtest.within_slo import RATES, to_repeat
+from planner.loadtest.within_slo import RATES, vague_end
 from planner.report.sweeps import sweep_lines
 from planner.schema.benchmark import ClientHealth, LoadPoint, RequestCounts, Statistics
 from planner.schema.scenario import Slo
@@ -141,6 +141,9 @@ def test_users_end_at_the_most_and_where_the_client_is_full() -> None:
     assert users[:5] == [1, 2, 4, 8, 12]
     full = measured(2, None, 60.0, 0.1).model_copy(update={"client": ClientHealth(is_saturated=True)})
     points = [measured(1, None, 30.0, 0.1), full]
+    assert next_load(points, Slo()) == NextLoad(users=2), "it may have been chance"
+    assert next_load([*points, measured(2, None, 60.0, 0.1)], Slo()) == NextLoad(users=4), "and was"
+    points.append(full)
     assert next_load(points, Slo()) == NextLoad(users=1), "the best that can be trusted, once more"
     after = next_load([*points, measured(1, None, 30.0, 0.1)], Slo())
     assert after is not None
@@ -232,12 +235,33 @@ def test_a_rate_that_misses_each_time_bounds_those_above_that_met_it() -> None:
     assert found.missed_requests_per_s < 8
 
 
-def test_a_load_that_still_grew_is_not_clear_though_its_interval_is() -> None:
+def test_an_end_that_still_grew_is_not_clear_though_its_interval_is() -> None:
     slo = Slo(ttft_p95_s=0.5)
-    point = measured(None, 10.0, 500.0, 0.1)
-    assert to_repeat([point], slo, RATES) is None
-    growing = point.model_copy(update={"is_steady": False})
-    assert to_repeat([growing], slo, RATES) == 10.0
+    met, missed = measured(None, 10.0, 500.0, 0.1), measured(None, 10.4, 520.0, 0.9)
+    assert vague_end([met, met, missed, missed], slo, RATES) is None
+    growing = met.model_copy(update={"is_steady": False})
+    assert vague_end([growing, growing, missed, missed], slo, RATES) == 10.0
+    assert vague_end([growing, growing, growing, missed, missed], slo, RATES) is None
+
+
+def test_an_uncertain_load_away_from_the_edge_is_not_measured_again() -> None:
+    slo = Slo(ttft_p95_s=0.5)
+    clear = [measured(None, rate, 50.0 * rate, ttft_s) for rate, ttft_s in ((10.0, 0.1), (10.4, 0.9))]
+    vague = [measured(None, rate, 50.0 * rate, ttft_s, spread=0.9) for rate, ttft_s in ((5.0, 0.45), (20.0, 0.6))]
+    assert vague_end([*clear, *clear, *vague], slo, RATES) is None
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_few_requests_without_intervals_cost_no_more_loads_than_there_is_time_for(is_closed: bool) -> None:
+    """An idle server's latency near its limit, and percentiles that nobody knows the doubt of."""
+    slo = Slo(ttft_p95_s=0.12)
+    points: list[LoadPoint] = []
+    while (load := next_load(points, slo, 64, is_closed)) is not None:
+        users, rate = load.users, load.rate_per_s
+        ttft_s = 0.1 + (0.002 * users if users is not None else queueing(rate or 0.0) / 10)
+        point = measured(users, rate, capped(users) if users is not None else TOKENS * (rate or 0.0), ttft_s)
+        points.append(point.model_copy(update={"ttft_s": Statistics(n=30, p95=ttft_s)}))
+        assert len(points) <= 22
 
 
 @pytest.mark.parametrize(("limit_s", "most"), [(0.5, 48), (0.1, 9), (0.0101, 1), (0.005, None)])
