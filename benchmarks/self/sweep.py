@@ -29,8 +29,6 @@ GRID_RATES, RATES_SHARES = 16, (0.5, 1.1)
 """Of saturation, the lowest and the highest; five percent apart."""
 TTFT_P95_S = 0.3
 NEAR_FRACTION, TIME_FRACTION = 0.05, 1 / 3
-NEAR_RATE_FRACTION = 0.1
-"""Either grid or sweep tells the rate within the service level to 5 %."""
 COLUMNS = (
     "limited by",
     "grid [tokens/s]",
@@ -122,13 +120,14 @@ def _compare(case: Case, url: str) -> bool:
     rates = np.geomspace(*RATES_SHARES, GRID_RATES) * best / case.lengths[1]
     by_rate, _ = _bench(case, url, "--rate", ",".join(f"{rate:.3g}" for rate in rates))
     edge = _edge([(point["offered_requests_per_s"], _is_within(point)) for point in by_rate["points"]])
-    ends = [rate for rate in within.values() if rate is not None]
+    ends = [within[end] for end in ("met_requests_per_s", "missed_requests_per_s") if within.get(end)]
+    near = NEAR_FRACTION + within.get("known_to_fraction", 0.0)
     rate_ratio = math.prod(ends) ** (1 / len(ends)) / edge if ends else math.nan
     closed = [point for point in found["points"] if point["concurrency"] is not None]
     # Rates for the fit and for the service level come after; a grid of users tells nothing of them.
     share = sweep_s * len(closed) / len(found["points"]) / grid_s
     ratio = saturation["output_tokens_per_s"] / best
-    is_kept = abs(ratio - 1) <= NEAR_FRACTION and share < TIME_FRACTION and abs(rate_ratio - 1) <= NEAR_RATE_FRACTION
+    is_kept = abs(ratio - 1) <= NEAR_FRACTION and share < TIME_FRACTION and abs(rate_ratio - 1) <= near
     _tell(
         case.name,
         f"{best:,.0f}",
@@ -139,7 +138,7 @@ def _compare(case: Case, url: str) -> bool:
         f"{share:.2f}, with rates {sweep_s / grid_s:.2f}",
         f"{within.get('met_requests_per_s')} to {within.get('missed_requests_per_s')}",
         f"{edge:.3g}",
-        f"{rate_ratio:.3f}",
+        f"{rate_ratio:.3f} ± {near:.2f}",
         "" if is_kept else "✗",
     )
     return is_kept

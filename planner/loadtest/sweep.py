@@ -24,6 +24,7 @@ _MOST_REPEATS = 3
 """Of closed loops, over all of them: the best is measured twice, since the best of many is partly luck."""
 _LEAST_SHARE = 0.02
 _DIGITS = 3
+_Z_95 = 1.96
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,20 @@ def result_of(points: Sequence[LoadPoint], slo: Slo, is_closed: bool = False) ->
     if ends.met is None and ends.missed is None:
         return found
     if not is_closed:
-        within = RateWithinSlo(met_requests_per_s=ends.met, missed_requests_per_s=ends.missed)
+        within = RateWithinSlo(
+            met_requests_per_s=ends.met,
+            missed_requests_per_s=ends.missed,
+            known_to_fraction=_known_to(points, [rate for rate in (ends.met, ends.missed) if rate is not None]),
+        )
         return found.model_copy(update={"rate_within_slo": within})
     met, missed = (None if users is None else int(users) for users in (ends.met, ends.missed))
     return found.model_copy(update={"users_within_slo": UsersWithinSlo(met_users=met, missed_users=missed)})
+
+
+def _known_to(points: Sequence[LoadPoint], rates: Sequence[float]) -> float | None:
+    """How far a rate that arrived may lie from one of these, which were asked; with 95 % confidence [fraction]."""
+    sent = [sum(point.requests.sent for point in points if RATES.load_of(point) == rate) for rate in rates]
+    return _Z_95 / sqrt(min(sent)) if min(sent) else None
 
 
 # ---- saturation

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from planner.schema.scenario import Slo
 from planner.schema.sweep import RateWithinSlo, SweepResult, UsersWithinSlo
 
+_NEAR_FRACTION = 0.05
+"""To which a sweep looks for the highest rate within the service level; its loads may be too short to know it so well."""
+
 
 def sweep_lines(found: SweepResult, slo: Slo | None = None) -> Iterator[str]:
     r"""Saturation and the highest load within the service level, a line each; and whether something is missing.
@@ -43,4 +46,6 @@ def _ends(within: RateWithinSlo | UsersWithinSlo) -> str:
         met, missed, unit = within.met_users, within.missed_users, "users"
     if met is None:
         return f"no load that was tried; missed at {missed or 0:.3g} {unit}"
-    return f"up to {met:.3g} {unit}" + ("" if missed is None else f"; missed at {missed:.3g}")
+    known = within.known_to_fraction if isinstance(within, RateWithinSlo) else None
+    about = f" (so short loads know a rate to ±{known:.0%})" if known is not None and known > _NEAR_FRACTION else ""
+    return f"up to {met:.3g} {unit}" + ("" if missed is None else f"; missed at {missed:.3g}") + about

@@ -27,6 +27,9 @@ class RateWithinSlo(FileModel):
     """The highest rate that met it, below all that did not [requests/s]; null where none did."""
     missed_requests_per_s: NonNegative | None
     """The lowest rate that did not [requests/s]; null where all did."""
+    known_to_fraction: NonNegative | None = None
+    """How far what arrived in these loads may lie from the rates asked, with 95 % confidence [fraction]: by chance, as
+    Poisson arrivals have it, so that short loads cannot tell rates apart that are nearer. Null in older runs."""
 
 
 class UsersWithinSlo(FileModel):

@@ -289,3 +289,16 @@ def test_what_is_met_above_saturation_is_told_to_be_too_short() -> None:
     assert any("more than the server can do for long" in line for line in lines)
     lines = list(sweep_lines(result_of(swept(capped, queueing, Slo(ttft_p95_s=0.1)), Slo(ttft_p95_s=0.1)), slo))
     assert not any("for long" in line for line in lines)
+
+
+@pytest.mark.parametrize(("sent", "known_to"), [(40, 0.22), (4000, 0.022)])
+def test_how_well_short_loads_know_a_rate_is_told(sent: int, known_to: float) -> None:
+    """Where 80 are asked in two loads, their number has a standard deviation of 9."""
+    slo = Slo(ttft_p95_s=0.1)
+    counts = RequestCounts(sent=sent, ok=sent, failed=0)
+    points = [point.model_copy(update={"requests": counts}) for point in swept(capped, queueing, slo)]
+    found = result_of(points, slo)
+    assert found.rate_within_slo is not None
+    assert found.rate_within_slo.known_to_fraction == pytest.approx(known_to, rel=0.05)
+    is_told = any("know a rate to ±22%" in line for line in sweep_lines(found, slo))
+    assert is_told == (sent == 40)
