@@ -15,7 +15,7 @@ from planner.errors import InputFileError, Problem
 from planner.store.documents import Document, Loc, load_document
 from planner.store.files import shown_path
 from planner.store.promptfoo_files import CODE, Files, RefusedError, is_reference, refuse_remote
-from planner.store.promptfoo_tests import Test, read_tests
+from planner.store.promptfoo_tests import Case, read_cases
 from planner.store.prompts import MOST_PROMPTS, OwnPrompt, mistake_of, of_text
 from planner.store.templates import TemplateRefusedError, Templates, TimeOverError
 
@@ -53,9 +53,9 @@ def read_promptfoo(path: Path) -> tuple[list[OwnPrompt], list[Problem]]:
     """
     document = load_document(path)
     files = Files(path.parent)
-    problems = [*document.problems, *_refused_parts(document)]
+    problems = [*document.problems, *_refused_fields(document)]
     prompts = list(_prompts(document, files, problems))
-    tests = read_tests(document, files, problems)
+    tests = read_cases(document, files, problems)
     if problems:
         return [], problems
     if len(prompts) * len(tests) > MOST_PROMPTS:
@@ -66,7 +66,7 @@ def read_promptfoo(path: Path) -> tuple[list[OwnPrompt], list[Problem]]:
 
 
 def _rendered(
-    document: Document, prompts: list[_Prompt], tests: list[Test], templates: Templates
+    document: Document, prompts: list[_Prompt], tests: list[Case], templates: Templates
 ) -> tuple[list[OwnPrompt], list[Problem]]:
     found: list[OwnPrompt] = []
     problems: list[Problem] = []
@@ -87,7 +87,7 @@ def _rendered(
     return found, problems
 
 
-def _messages(prompt: _Prompt, test: Test, templates: Templates) -> tuple[Any, ...]:
+def _messages(prompt: _Prompt, case: Case, templates: Templates) -> tuple[Any, ...]:
     """What is asked: the messages of a chat in JSON, or a text.
 
     Raises:
@@ -161,7 +161,7 @@ def _of_entry(name: str, loc: Loc, source: Any, files: Files) -> Iterator[_Promp
     if kind == ".jsonl":
         sources = [line for line in text.split("\n") if line.strip()]
     elif kind == ".txt":
-        sources = [each for part in _parts(text) if (each := part.strip())]
+        sources = [each for part in _texts_between(text) if (each := part.strip())]
     else:
         sources = [text.strip()] if text.strip() else []
     is_chat = kind in (".json", ".jsonl")
@@ -174,7 +174,7 @@ def _of_entry(name: str, loc: Loc, source: Any, files: Files) -> Iterator[_Promp
         yield _Prompt(which, loc, each, is_chat)
 
 
-def _parts(text: str) -> Iterator[str]:
+def _texts_between(text: str) -> Iterator[str]:
     part: list[str] = []
     for line in text.splitlines():
         if line.strip() == _BETWEEN:
@@ -185,7 +185,7 @@ def _parts(text: str) -> Iterator[str]:
     yield "\n".join(part)
 
 
-def _refused_parts(document: Document) -> Iterator[Problem]:
+def _refused_fields(document: Document) -> Iterator[Problem]:
     """What promptfoo would run, or make tests of, and we do not."""
     for name in ("scenarios", "extensions", "nunjucksFilters"):
         if document.data.get(name):

@@ -22,8 +22,8 @@ from planner.store.files import free_path
 from planner.store.runs import RunDirectory
 from planner.workflows.bench_loads import Bench, Show, measure_loads
 from planner.workflows.bench_options import BenchOptions, BenchPlan, read_options
-from planner.workflows.bench_points import part_of, schedules
 from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
+from planner.workflows.bench_schedules import part_of, schedules
 from planner.workflows.doubts import doubts
 from planner.workflows.gpu_choice import gpus_to_watch
 from planner.workflows.interruption import interruptible

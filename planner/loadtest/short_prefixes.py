@@ -1,4 +1,4 @@
-"""Shared prefixes of generated prompts, and those that come out shorter than asked."""
+"""Shared prefixes of generated prompts that come out shorter than asked: how many there are."""
 
 import numpy as np
 
