@@ -149,7 +149,9 @@ def _fitting(shape: RequestShape, schedule: Schedule, max_model_len: int | None)
     if shape.trace is None and isinstance(lengths, Apart) and lengths.are_all_alike:
         total = shape.recipe.turns * (lengths.prompts.p50 + lengths.answers.p50)
         if total > max_model_len:
-            raise _refused_lengths(shape, f"{total:g} tokens together, but the server's max_model_len is {max_model_len}")
+            raise _refused_lengths(
+                shape, f"{total:g} tokens together, but the server's max_model_len is {max_model_len}"
+            )
         return schedule, notes
     fitting, shortened = schedule.within(max_model_len)
     if not shortened or schedule.concurrency is not None:  # of a closed loop nobody knows yet how many are sent

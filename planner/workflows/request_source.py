@@ -97,7 +97,9 @@ class RequestSource:
             around = ceil(calibration.fixed_tokens)
             return RequestShape(workload.lengths, recipe, template_tokens=around, workload=workload), notes
         found = await count_prompts(client, model, recipe, calibration, limits.max_model_len, on_count)
-        if limits.max_model_len is not None and (problems := list(_beyond_context(workload, found, limits.max_model_len))):
+        if limits.max_model_len is not None and (
+            problems := list(_beyond_context(workload, found, limits.max_model_len))
+        ):
             raise InputFileError(problems)
         answers = [prompt.output_tokens or workload.output_tokens for prompt in workload.prompts]
         lengths = Listed(found.tokens, np.array(answers, dtype=np.int32))
