@@ -2,10 +2,13 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 from planner.engines.answers import OK, Answer
-from planner.engines.openai_http import OpenAIClient
+from planner.engines.openai_http import FORCED_LENGTH, OpenAIClient
 from planner.loadtest.texts import WORDS, Calibration, Texts
 
 _PROBES = (1, 2)
@@ -17,8 +20,18 @@ _LEAST_WORDS = 32
 """Of which it must be known how many tokens they have; texts of fewer would be too much alike."""
 
 
-async def calibrate(client: OpenAIClient, model: str) -> Calibration:
-    """Finds out how many tokens words are: by the server's `/tokenize`, or by the usage of two short requests."""
+async def calibrate(
+    client: OpenAIClient, model: str, parameters: Mapping[str, Any] = MappingProxyType({})
+) -> Calibration:
+    """Finds out how many tokens words are, and what parameters of requests, such as tools, add to a prompt.
+
+    By the server's `/tokenize`, or by the usage of a few short requests.
+    """
+    found = await _of_words(client, model)
+    return await _with_added(client, model, parameters, found) if client.of_prompt(parameters) else found
+
+
+async def _of_words(client: OpenAIClient, model: str) -> Calibration:
     counts: list[int] = []
     sent = 0
     for count in (_tokenized, _used):
@@ -87,11 +100,39 @@ async def _by_word(client: OpenAIClient, model: str) -> tuple[int, tuple[int, ..
     return (fixed, known) if words >= _LEAST_WORDS and fixed >= 0 and 1 in known else None
 
 
-async def _tokenized(client: OpenAIClient, model: str, text: str) -> int | None:
-    return await client.count_tokens(model, text)
+async def _with_added(
+    client: OpenAIClient, model: str, parameters: Mapping[str, Any], found: Calibration
+) -> Calibration:
+    """The same with what parameters add to a prompt, or a note of why prompts are longer by that."""
+    text = " ".join(WORDS)
+    if is_by_usage := found.requests_sent > 0:
+        counts = await _used(client, model, text), await _used(client, model, text, parameters)
+        found = replace(found, requests_sent=found.requests_sent + len(counts))
+    else:
+        counts = await _tokenized(client, model, text), await _tokenized(client, model, text, parameters)
+    without, with_all = counts
+    added = with_all - without if without and with_all else 0
+    if added or "tools" not in parameters:
+        return replace(found, added_tokens=float(added))
+    where = "in its usage" if is_by_usage else "by /tokenize"
+    note = (
+        f"the server counts no tokens of tools {where}: prompts are longer than asked by those that it puts into them"
+    )
+    return replace(found, warning="; ".join(filter(None, [found.warning, note])))
 
 
-async def _used(client: OpenAIClient, model: str, text: str) -> int | None:
+async def _tokenized(
+    client: OpenAIClient, model: str, text: str, parameters: Mapping[str, Any] = MappingProxyType({})
+) -> int | None:
+    try:
+        return await client.count_tokens(model, text, parameters)
+    except TimeoutError:
+        return None
+
+
+async def _used(
+    client: OpenAIClient, model: str, text: str, parameters: Mapping[str, Any] = FORCED_LENGTH
+) -> int | None:
     answer = Answer()
-    await client.ask(client.body(model, text, 1), answer)
+    await client.ask(client.body(model, text, 1, parameters), answer)
     return answer.input_tokens if answer.outcome == OK else None

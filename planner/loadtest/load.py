@@ -57,7 +57,7 @@ class PromptLoad:
         return Prepared(self._client.body(model, prompt, ask.output_tokens, self._parameters), model)
 
     def _text(self, ask: Ask, prefix: int) -> str:
-        tokens = self._text_tokens(ask.input_tokens)
+        tokens = self._text_tokens(ask.input_tokens, ask.turn == 0)
         if prefix == NO_PREFIX or self._recipe.prefix is None or tokens == 1:
             return self._texts.text(tokens, ask.index)
         # A prompt that is too short for a prefix begins with as much of it as leaves room for a word of its own; how

@@ -156,7 +156,9 @@ async def _measure(
             found = await discover(client, options.model or (started.model if started is not None else None))
             server = server_of(plan, target.root, found, started)
             source.refuse_misfits(found, server.limits)
-            calibration = (earlier and earlier.calibration) or await calibrate(client, found.model)
+            calibration = (earlier and earlier.calibration) or await calibrate(
+                client, found.model, source.recipe.parameters
+            )
             shape, notes = await source.shape(plan, client, found.model, calibration, server.limits, on_count)
             if earlier is not None:
                 book = earlier.book(found, server)

@@ -6,7 +6,7 @@ from math import ceil
 
 import numpy as np
 
-from planner.core.lengths import Listed
+from planner.core.lengths import Apart, Listed, RequestLengths
 from planner.engines.discovery import Discovered
 from planner.engines.openai_http import OpenAIClient
 from planner.errors import InputFileError, Problem, UsageError
@@ -95,6 +95,7 @@ class RequestSource:
             return RequestShape(plan.lengths, recipe, trace=self.trace), notes
         if workload.lengths is not None:
             around = ceil(calibration.fixed_tokens)
+            notes += _no_room(workload.lengths, calibration)
             return RequestShape(workload.lengths, recipe, template_tokens=around, workload=workload), notes
         found = await count_prompts(client, model, recipe, calibration, limits.max_model_len, on_count)
         if limits.max_model_len is not None and (
@@ -117,6 +118,16 @@ class RequestSource:
             yield from told_of_ends(turns, sample.places)
         if short := short_prefixes(sample, turns, self.recipe, calibration, choices):
             yield short
+
+
+def _no_room(lengths: RequestLengths, calibration: Calibration) -> Iterator[str]:
+    """What must be known of prompts that are too short for what comes with each."""
+    least = ceil(calibration.fixed_tokens + calibration.added_tokens)
+    if calibration.added_tokens and isinstance(lengths, Apart) and lengths.prompts.p50 <= least:
+        yield (
+            f"prompts of {lengths.prompts.p50:g} tokens were asked, but the chat template and parameters such as tools "
+            f"have {least} already: prompts are longer, and say hardly anything of their own"
+        )
 
 
 def _beyond_context(workload: WorkloadFile, found: PromptTokens, max_model_len: int) -> Iterator[Problem]:
