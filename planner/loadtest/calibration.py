@@ -16,6 +16,8 @@ _PROBES = (1, 2)
 _AT_ONCE = 16
 _CONTEXT = WORDS[0]
 _CHECKED_TOKENS = (9, 150, 400)
+_FAILS = "the server's /tokenize no longer answers"
+_DEPENDS = "how many tokens a word has depends on the words beside it"
 _LEAST_WORDS = 32
 """Of which it must be known how many tokens they have; texts of fewer would be too much alike."""
 
@@ -65,39 +67,45 @@ async def _exact(client: OpenAIClient, model: str, on_average: Calibration) -> C
     found = on_average
     if on_average.tokens_per_word == 1.0:  # no word has less than one
         found = replace(on_average, word_tokens=(1,) * len(WORDS))
-    elif (by_word := await _by_word(client, model)) is not None:
+    elif isinstance(by_word := await _by_word(client, model), str):
+        return _about(on_average, by_word)
+    else:
         fixed, word_tokens = by_word
         found = replace(on_average, fixed_tokens=float(fixed), word_tokens=word_tokens)
-    else:
-        return _about(on_average, "how many tokens a word has depends on the words beside it")
     texts = Texts((0,), found)
     for tokens in _CHECKED_TOKENS:
         counted = await _tokenized(client, model, texts.text(tokens, 0))
         if counted is None:
-            return _about(on_average, "the server's /tokenize no longer answers")
+            return _about(on_average, _FAILS)
         if counted != tokens + found.fixed_tokens:
             why = f"a text of words that have {tokens} tokens has {counted - found.fixed_tokens:g} on the server"
             return _about(on_average, why)
     return found
 
 
-async def _by_word(client: OpenAIClient, model: str) -> tuple[int, tuple[int, ...]] | None:
-    """Tokens around a text, and of each word; None where too few words have as many at the start as behind another."""
+async def _by_word(client: OpenAIClient, model: str) -> tuple[int, tuple[int, ...]] | str:
+    """Tokens around a text, and of each word; or why too few words have as many at the start as behind another."""
     room = asyncio.Semaphore(_AT_ONCE)
+    failed = 0
 
     async def count(text: str) -> int:
+        nonlocal failed
         async with room:
-            return await _tokenized(client, model, text) or 0
+            tokens = (await _tokenized(client, model, text) or 0) if failed < _AT_ONCE else 0
+        failed += not tokens
+        return tokens
 
     alone = await asyncio.gather(*map(count, WORDS))
     behind = await asyncio.gather(*(count(f"{_CONTEXT} {word}") for word in WORDS))
+    if failed >= _AT_ONCE:
+        return _FAILS
     tokens = [both - alone[0] for both in behind]
     around = Counter(first - later for first, later in zip(alone, tokens, strict=True))
     fixed, words = around.most_common(1)[0]
     known = tuple(
         later if first - later == fixed and later > 0 else 0 for first, later in zip(alone, tokens, strict=True)
     )
-    return (fixed, known) if words >= _LEAST_WORDS and fixed >= 0 and 1 in known else None
+    return (fixed, known) if words >= _LEAST_WORDS and fixed >= 0 and 1 in known else _DEPENDS
 
 
 async def _with_added(

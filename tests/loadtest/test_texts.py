@@ -64,6 +64,10 @@ def test_prompts_that_are_long_as_asked_only_on_average_have_a_note_with_the_rea
         found = calibrated(server)
     assert found.warning == ABOUT + "the server's /tokenize no longer answers"
     assert found.word_tokens == ()
+    with KnownServer() as server:
+        server.most_tokenized = 20
+        assert calibrated(server).warning == ABOUT + "the server's /tokenize no longer answers"
+        assert len(server.tokenized) <= 20 + 2 * 16, "after a few failures it is left alone"
 
 
 def test_prompts_differ_from_the_start_and_repeat_by_seed() -> None:
