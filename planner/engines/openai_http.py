@@ -38,6 +38,8 @@ _COUNTED = {
 """Parameters of a request that change its prompt, and that vLLM's `/tokenize` knows."""
 _MOST_BODY_BYTES = 2**24
 _QUESTION_TIMEOUT_S = 30.0
+_COUNT_TIMEOUT_S = 10.0
+"""Of `/tokenize`, which takes milliseconds, and is asked thousands of times."""
 _LONGEST_UNPARSED_S, _ROUND_S = 0.5, 0.05
 _SLICE_S, _PAUSE_S = 0.0005, 0.001
 """Parts of a stream that wait are parsed after half a second, for half a millisecond at a time: all of them at once
@@ -187,12 +189,15 @@ class OpenAIClient:
     async def count_tokens(
         self, model: str, prompt: str | Sequence[Message], parameters: Mapping[str, Any] = {}
     ) -> int | None:
-        """Tokens of a prompt as a request would have it, by `/tokenize`; None where the server does not count.
+        """Tokens of a prompt as a request would have it, by `/tokenize`; None where the server does not count it.
 
         Args:
             model: that is asked.
             prompt: as for `body`.
             parameters: of the request; those count that add to its prompt, such as tools.
+
+        Raises:
+            TimeoutError: the server does not answer.
         """
         if self.endpoint == "chat":
             what: dict[str, Any] = {
@@ -200,13 +205,19 @@ class OpenAIClient:
             }
         else:
             what = {"prompt": prompt}
-        added = {name: parameters[name] for name in _COUNTED[self.endpoint] if name in parameters}
+        body = {"model": model, **self.of_prompt(parameters), **what}
         try:
-            reply = await self.post("/tokenize", {"model": model, **added, **what})
+            reply = await self._question("POST", "/tokenize", body, _COUNT_TIMEOUT_S)
+        except TimeoutError:
+            raise
         except OSError:
             return None
         count = reply.body.get("count") if reply.status == 200 and isinstance(reply.body, dict) else None
         return count if isinstance(count, int) else None
+
+    def of_prompt(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Those parameters that change a request's prompt, and that `/tokenize` knows."""
+        return {name: parameters[name] for name in _COUNTED[self.endpoint] if name in parameters}
 
     @property
     def _open(self) -> aiohttp.ClientSession:
@@ -214,19 +225,19 @@ class OpenAIClient:
             raise RuntimeError("the client is used outside its `async with`")
         return self._session
 
-    async def _question(self, method: str, path: str, body: Any) -> Reply:
+    async def _question(self, method: str, path: str, body: Any, limit_s: float = _QUESTION_TIMEOUT_S) -> Reply:
         try:
             async with self._open.request(
                 method,
                 self.target.root + path,
                 json=body,
-                timeout=aiohttp.ClientTimeout(total=_QUESTION_TIMEOUT_S),
+                timeout=aiohttp.ClientTimeout(total=limit_s),
                 allow_redirects=False,
             ) as response:
                 text = (await _body(response)).decode("utf-8", "backslashreplace")
                 return Reply(response.status, text, parsed(text))
         except TimeoutError:
-            raise TimeoutError(f"no answer within {_QUESTION_TIMEOUT_S:g} s") from None
+            raise TimeoutError(f"no answer within {limit_s:g} s") from None
         except aiohttp.ClientError as error:
             raise OSError(self.target.shown(_reason(error))) from error
 

@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
-from planner.loadtest.conversations import Said
+from planner.loadtest.said import Said
 from planner.loadtest.schedule import Ask, Requests
 
 _MOST_BYTES = 2**24

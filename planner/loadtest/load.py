@@ -13,10 +13,10 @@ from planner.engines.openai_http import EndpointKind, Message, OpenAIClient
 from planner.engines.target import Target
 from planner.loadtest.ahead import Prepared
 from planner.loadtest.choices import NO_PREFIX, Choices
-from planner.loadtest.conversations import Said
 from planner.loadtest.driver import Load
 from planner.loadtest.own_prompts import Marks, as_sent
 from planner.loadtest.recipe import Recipe
+from planner.loadtest.said import Said
 from planner.loadtest.schedule import Ask
 from planner.loadtest.texts import Calibration, Texts
 
@@ -57,11 +57,11 @@ class PromptLoad:
         return Prepared(self._client.body(model, prompt, ask.output_tokens, self._parameters), model)
 
     def _text(self, ask: Ask, prefix: int) -> str:
-        tokens = self._text_tokens(ask.input_tokens)
+        tokens = self._text_tokens(ask.input_tokens, ask.turn == 0)
         if prefix == NO_PREFIX or self._recipe.prefix is None or tokens == 1:
             return self._texts.text(tokens, ask.index)
         # A prompt that is too short for a prefix begins with as much of it as leaves room for a word of its own; how
-        # many are, planner.loadtest.prefixes says.
+        # many are, planner.loadtest.short_prefixes says.
         shared = min(self._recipe.prefix.tokens, tokens - 1)
         return f"{self._prefix(prefix, shared)} {self._texts.text(tokens - shared, ask.index)}"
 

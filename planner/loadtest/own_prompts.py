@@ -22,6 +22,9 @@ _MARK_WORDS = 3
 """Before a prompt, about: with them no two are the same in 100,000."""
 _MOST_COUNTED = 2000
 _AT_ONCE = 16
+_MOST_UNCOUNTED = _AT_ONCE
+"""So many in a row that the server does not count, or so many in all that it does not answer, and it is asked no more:
+each that it does not answer takes ten seconds."""
 
 
 @dataclass(frozen=True)
@@ -95,27 +98,29 @@ async def count_prompts(
     )
     asked = [as_sent(prompt, before, client.endpoint) for prompt in distinct[:_MOST_COUNTED]]
     counts = np.full(len(distinct), -1, dtype=np.int64)
+    is_given_up = False
     prefix_tokens = await _prefix_tokens(client, model, recipe, calibration, before)
     if not calibration.requests_sent:  # else there was no way to count but by asking
-        counts[: len(asked)] = await _counted(client, model, recipe, asked, on_count)
+        counts[: len(asked)], is_given_up = await _counted(client, model, recipe, asked, on_count)
     is_counted = counts > 0
     if is_counted.any():
         estimates *= counts[is_counted].sum() / estimates[is_counted].sum()
+    if is_counted.any() and not is_given_up:
         room = np.inf if max_model_len is None else max_model_len - prefix_tokens
         doubtful = np.flatnonzero(~is_counted & (estimates >= room))[:_MOST_COUNTED]
         again = [as_sent(distinct[number], before, client.endpoint) for number in doubtful]
-        counts[doubtful] = await _counted(client, model, recipe, again, on_count)
+        counts[doubtful], is_given_up = await _counted(client, model, recipe, again, on_count)
         is_counted = counts > 0
     tokens = np.where(is_counted, counts, np.maximum(1, np.rint(estimates))).astype(np.int32)
     return PromptTokens(
         tokens[rows],
         is_counted[rows],
         prefix_tokens,
-        _note(int(is_counted.sum()), len(distinct)),
+        _note(int(is_counted.sum()), len(distinct), is_given_up),
     )
 
 
-def _note(counted: int, distinct: int) -> str:
+def _note(counted: int, distinct: int, is_given_up: bool) -> str:
     if counted == distinct:
         return ""
     if not counted:
@@ -123,9 +128,10 @@ def _note(counted: int, distinct: int) -> str:
             "the server does not count texts: lengths of your own prompts are estimated from their words, and those "
             "of other languages, of code and of images are far off"
         )
+    until = ", until its /tokenize failed too often" if is_given_up else ""
     return (
-        f"the server counted {counted:,} of {distinct:,} different prompts: lengths of the others are estimated from "
-        "their words and the ratio of those counted"
+        f"the server counted {counted:,} of {distinct:,} different prompts{until}: lengths of the others are "
+        "estimated from their words and the ratio of those counted"
     )
 
 
@@ -143,24 +149,29 @@ def _distinct(prompts: Sequence[OwnPrompt]) -> tuple[Tokens, list[OwnPrompt]]:
 
 async def _counted(
     client: OpenAIClient, model: str, recipe: Recipe, asked: Sequence[str | list[Message]], on_count: OnCount
-) -> list[int]:
-    """Tokens of each, or -1 where the server did not count it; it is left alone where it counts none of the first."""
+) -> tuple[list[int], bool]:
+    """Tokens of each, or -1 where the server did not count it; and whether it was asked no more since it failed."""
     found = [-1] * len(asked)
     left = iter(range(len(asked)))
-    done, counted = 0, 0
+    done, in_a_row, unanswered = 0, 0, 0
+    is_given_up = False
 
     async def work() -> None:
-        nonlocal done, counted
+        nonlocal done, in_a_row, unanswered, is_given_up
         for number in left:
-            tokens = await client.count_tokens(model, asked[number], recipe.parameters)
+            try:
+                tokens = await client.count_tokens(model, asked[number], recipe.parameters)
+            except TimeoutError:
+                tokens, unanswered = None, unanswered + 1
             found[number] = tokens or -1
-            done, counted = done + 1, counted + bool(tokens)
+            done, in_a_row = done + 1, 0 if tokens else in_a_row + 1
             on_count(done, len(asked))
-            if done >= _AT_ONCE and not counted:
+            is_given_up |= max(in_a_row, unanswered) >= _MOST_UNCOUNTED
+            if is_given_up:
                 return
 
     await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
-    return found
+    return found, is_given_up
 
 
 async def _prefix_tokens(
@@ -171,7 +182,7 @@ async def _prefix_tokens(
         return 0
     text = Texts((0,), calibration).text(recipe.prefix.tokens, 0)
     both = [as_sent(recipe.prompts[0], each, client.endpoint) for each in (before, [text, *before])]
-    without, with_prefix = (
-        (-1, -1) if calibration.requests_sent else await _counted(client, model, recipe, both, lambda _, __: None)
-    )
+    if calibration.requests_sent:
+        return recipe.prefix.tokens
+    (without, with_prefix), _ = await _counted(client, model, recipe, both, lambda _, __: None)
     return with_prefix - without if with_prefix > without > 0 else recipe.prefix.tokens

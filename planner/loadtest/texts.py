@@ -31,6 +31,8 @@ class Calibration:
         requests_sent: how many requests for answers it took [requests].
         word_tokens: of each of WORDS, wherever it stands; 0 for one of which that depends on where it stands. Empty
             where the server does not count texts exactly [tokens].
+        added_tokens: what parameters of requests, tools most of all, add to a prompt, however many turns it has
+            [tokens].
     """
 
     tokens_per_word: float = 1.0
@@ -38,15 +40,21 @@ class Calibration:
     warning: str = ""
     requests_sent: int = 0
     word_tokens: tuple[int, ...] = ()
+    added_tokens: float = 0.0
 
-    def text_tokens(self, prompt_tokens: int) -> int:
-        """What is left for the text of a prompt, at least 1 [tokens].
+    def text_tokens(self, prompt_tokens: int, is_first: bool = True) -> int:
+        """What is left for the text of a message, at least 1 [tokens].
+
+        Args:
+            prompt_tokens: of a message with all that comes with it [tokens].
+            is_first: whether what parameters add comes with it; it does not come again with later turns.
 
         Example:
-            >>> Calibration(1.25, 10).text_tokens(510)
-            500
+            >>> found = Calibration(1.25, 10, added_tokens=90)
+            >>> found.text_tokens(510), found.text_tokens(510, is_first=False)
+            (410, 500)
         """
-        return max(1, round(prompt_tokens - self.fixed_tokens))
+        return max(1, round(prompt_tokens - self.fixed_tokens - (self.added_tokens if is_first else 0.0)))
 
     def estimate(self, text: str) -> int:
         """About how many tokens a prompt of somebody's own text has [tokens].

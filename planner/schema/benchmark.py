@@ -296,6 +296,8 @@ class PromptCalibration(FileModel):
     word_tokens: list[Count] = []
     """Of each word that prompts are made of; 0 for one that is left out, empty where prompts are long as asked only on
     average."""
+    added_tokens: float = 0.0
+    """What parameters of requests, tools most of all, add to a prompt [tokens]."""
 
 
 class Run(FileModel):

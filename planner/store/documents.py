@@ -30,6 +30,7 @@ MAX_PLACED_JSON_BYTES = 2**20
 """Places in JSON are found by the YAML reader, which takes seconds for more."""
 MAX_DEPTH = 40
 
+_WANTED = "must be a mapping of fields that starts with `schema: planner.<kind>/<n>`"
 _TOP, _NOWHERE = (1, 1), (0, 0)
 _TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = {_TAG + kind for kind in ("str", "int", "float", "bool", "null", "timestamp", "map", "seq")}
@@ -71,10 +72,14 @@ class Document:
         return self.find_places()
 
 
-def load_document(path: Path) -> Document:
+def load_document(path: Path, wanted: str = _WANTED) -> Document:
     """Reads a YAML file, or a JSON file where the name ends in .json.
 
     Aliases, tags and merge keys are refused, since a file of a few bytes could unfold to gigabytes.
+
+    Args:
+        path: of the file.
+        wanted: what to tell somebody whose file holds no mapping.
 
     Raises:
         InputFileError: the file is missing, too large or not in UTF-8, or its syntax leaves nothing readable.
@@ -89,8 +94,8 @@ def load_document(path: Path) -> Document:
         raise InputFileError([Problem(file, line, column, "", "is not UTF-8 text")]) from error
     sha256 = hashlib.sha256(raw).hexdigest()
     if _is_json(path):
-        return Document(file, _read_json(file, text), sha256, lambda: _places_of_json(file, text))
-    reader = _YamlReader(file, text)
+        return Document(file, _read_json(file, text, wanted), sha256, lambda: _places_of_json(file, text))
+    reader = _YamlReader(file, text, wanted)
     return Document(file, reader.data, sha256, lambda: reader.places, tuple(reader.problems), frozenset(reader.unread))
 
 
@@ -124,7 +129,7 @@ def _is_json(path: Path) -> bool:
     return path.suffix.lower() == ".json"
 
 
-def _read_json(file: str, text: str) -> dict[str, Any]:
+def _read_json(file: str, text: str, wanted: str) -> dict[str, Any]:
     twins: list[str] = []
 
     def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -149,9 +154,8 @@ def _read_json(file: str, text: str) -> dict[str, Any]:
     if _depth(data) > MAX_DEPTH:
         raise InputFileError([Problem(file, *_NOWHERE, "", f"is nested more than {MAX_DEPTH} levels deep")])
     if not isinstance(data, dict):
-        raise InputFileError(
-            [Problem(file, *_TOP, "", _needs_mapping("a list" if isinstance(data, list) else "a value"))]
-        )
+        given = "a list" if isinstance(data, list) else "a value"
+        raise InputFileError([Problem(file, *_TOP, "", f"{wanted}; it is {given}")])
     return data
 
 
@@ -172,14 +176,10 @@ def _depth(data: Any) -> int:
     return depth
 
 
-def _needs_mapping(given: str) -> str:
-    return f"must be a mapping of fields that starts with `schema: planner.<kind>/<n>`; it is {given}"
-
-
 class _YamlReader:
     """One pass over the nodes of a YAML text: data, places and every mistake; raises where nothing is readable."""
 
-    def __init__(self, file: str, text: str) -> None:
+    def __init__(self, file: str, text: str, wanted: str = _WANTED) -> None:
         self.places: dict[Loc, Place] = {}
         self.problems: list[Problem] = []
         self.unread: set[str] = set()
@@ -191,7 +191,7 @@ class _YamlReader:
             root = self._compose(text)
             if not isinstance(root, MappingNode):
                 given = "empty" if root is None else "a list" if isinstance(root, SequenceNode) else "a value"
-                raise InputFileError([Problem(file, *_TOP, "", _needs_mapping(given))])
+                raise InputFileError([Problem(file, *_TOP, "", f"{wanted}; it is {given}")])
             self.data = self._value(root, ()) or {}
         except RecursionError:
             raise InputFileError([Problem(file, *_TOP, "", "is nested too deeply")]) from None

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,19 +35,16 @@ def large_cells(most_chars: int) -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def csv_lines(file: str, text: str) -> Iterator[tuple[int, list[str]]]:
-    r"""Rows of CSV, each with the line that it begins in.
+def csv_lines(text: str) -> Iterator[tuple[int, list[str] | ValueError]]:
+    r"""Rows of CSV, each with the line that it begins in; a mistake in place of the last one that is read.
 
-    Args:
-        file: as the user named it.
-        text: its content.
-
-    Raises:
-        InputFileError: a quote is not closed, or a cell is too large.
+    Nothing can be read behind a quote that is not closed, or a cell that is too large.
 
     Example:
-        >>> list(csv_lines("f.csv", 'a,b\n"1\n2",3\n4,5\n'))
+        >>> list(csv_lines('a,b\n"1\n2",3\n4,5\n'))
         [(1, ['a', 'b']), (2, ['1\n2', '3']), (4, ['4', '5'])]
+        >>> list(csv_lines('a\n"1'))
+        [(1, ['a']), (2, ValueError('is not CSV: unexpected end of data'))]
     """
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     begin = 1
@@ -56,4 +53,15 @@ def csv_lines(file: str, text: str) -> Iterator[tuple[int, list[str]]]:
             yield begin, cells
             begin = lines.line_num + 1
     except csv.Error as error:
-        raise InputFileError([Problem(file, lines.line_num, 0, "", f"is not CSV: {error}")]) from error
+        yield begin, ValueError(f"is not CSV: {error}")
+
+
+def twin_columns(names: Sequence[str]) -> str:
+    """Why a header cannot be read, where columns have one name; empty where it can. Columns without names are no twins.
+
+    Example:
+        >>> twin_columns(["a", "b", "a", "", ""])
+        'has columns twice: a'
+    """
+    twins = sorted({name for name in names if name and names.count(name) > 1})
+    return f"has columns twice: {', '.join(twins)[:200]}" if twins else ""

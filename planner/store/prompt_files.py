@@ -7,8 +7,8 @@ from typing import Any
 
 from planner.errors import InputFileError, Problem
 from planner.store.files import shown_path
-from planner.store.plain_files import csv_lines, large_cells, read_text
-from planner.store.prompts import MOST_BYTES, MOST_PROMPTS, OwnPrompt, mistake_of, of_text
+from planner.store.plain_files import csv_lines, large_cells, read_text, twin_columns
+from planner.store.prompts import MOST_BYTES, MOST_PROMPTS, OwnPrompt, mistake_of, of_text, refuse_constant
 
 _MOST_SHOWN = 50
 _TEXTS = ("prompt", "text", "question", "input")
@@ -50,7 +50,7 @@ def _of_lines(file: str, text: str) -> Found:
         for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
                 try:
-                    yield number, json.loads(line)
+                    yield number, json.loads(line, parse_constant=refuse_constant)
                 except (ValueError, RecursionError) as error:
                     yield number, ValueError(f"is not JSON: {getattr(error, 'msg', error)}")
 
@@ -58,19 +58,25 @@ def _of_lines(file: str, text: str) -> Found:
 
 
 def _of_csv(file: str, text: str) -> Found:
-    lines = csv_lines(file, text)
+    lines = csv_lines(text)
     with large_cells(MOST_BYTES):
         _, header = next(lines, (1, []))
+        if isinstance(header, ValueError):
+            return [], [Problem(file, 1, 0, "", str(header))]
         names = [name.strip().lower() for name in header]
         if not any(name in _TEXTS for name in names):
             given = ", ".join(names)[:200]
             return [], [Problem(file, 1, 0, "", f"needs a column {', '.join(_TEXTS)}; given: {given}")]
-        return _read(file, _rows(lines, names))
+        twins = twin_columns(names)
+        prompts, problems = _read(file, _rows(lines, names))
+        return prompts, [*([Problem(file, 1, 0, "", twins)] if twins else []), *problems]
 
 
-def _rows(lines: Iterator[tuple[int, list[str]]], names: list[str]) -> Iterator[tuple[int, Any]]:
+def _rows(lines: Iterator[tuple[int, list[str] | ValueError]], names: list[str]) -> Iterator[tuple[int, Any]]:
     for line, cells in lines:
-        if len(cells) > len(names):
+        if isinstance(cells, ValueError):
+            yield line, cells
+        elif len(cells) > len(names):
             yield line, ValueError(f"has {len(cells)} fields; allowed: {len(names)}")
         elif any(cell.strip() for cell in cells):
             yield line, {name: cell for name, cell in zip(names, cells, strict=False) if cell.strip()}

@@ -7,7 +7,7 @@ assertions are passed over: the load goes to the server that is measured.
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from planner.errors import InputFileError, Problem
 from planner.store.documents import Document, Loc, load_document
 from planner.store.files import shown_path
 from planner.store.promptfoo_files import CODE, Files, RefusedError, is_reference, refuse_remote
-from planner.store.promptfoo_tests import Test, read_tests
-from planner.store.prompts import MOST_PROMPTS, OwnPrompt, mistake_of, of_text
+from planner.store.promptfoo_tests import Case, read_cases
+from planner.store.prompts import MOST_PROMPTS, OwnPrompt, mistake_of, of_text, refuse_constant
 from planner.store.templates import TemplateRefusedError, Templates, TimeOverError
 
 _MOST_SHOWN = 50
@@ -25,7 +25,15 @@ _BETWEEN = "---"
 """Line between two prompts of a text file."""
 _RUN = ("python:", "exec:", "javascript:", "ruby:", "go:", "golang:", "package:", "file://")
 """How providers begin that are programs."""
+_CONFIGURATION = (
+    "must be a configuration of promptfoo, which is a mapping with prompts; a list of prompts goes into JSON lines "
+    "(.jsonl) or CSV"
+)
 _NEEDED = "must be a list with at least one entry, as promptfoo has it"
+
+
+class _EndedError(Exception):
+    """Enough mistakes are known."""
 
 
 @dataclass(frozen=True)
@@ -51,57 +59,83 @@ def read_promptfoo(path: Path) -> tuple[list[OwnPrompt], list[Problem]]:
     Raises:
         InputFileError: nothing of the file is readable.
     """
-    document = load_document(path)
+    document = load_document(path, _CONFIGURATION)
     files = Files(path.parent)
-    problems = [*document.problems, *_refused_parts(document)]
+    problems = [*document.problems, *_refused_fields(document)]
     prompts = list(_prompts(document, files, problems))
-    tests = read_tests(document, files, problems)
+    cases = read_cases(document, files, problems)
     if problems:
         return [], problems
-    if len(prompts) * len(tests) > MOST_PROMPTS:
-        message = f"{len(prompts):,} prompts with {len(tests):,} tests; {MOST_PROMPTS:,} together are the most"
+    if len(prompts) * len(cases) > MOST_PROMPTS:
+        message = f"{len(prompts):,} prompts with {len(cases):,} tests; {MOST_PROMPTS:,} together are the most"
         return [], [document.problem(("tests",), message)]
     with Templates() as templates:
-        return _rendered(document, prompts, tests, templates)
+        return _rendered(document, prompts, cases, templates)
 
 
 def _rendered(
-    document: Document, prompts: list[_Prompt], tests: list[Test], templates: Templates
+    document: Document, prompts: list[_Prompt], cases: list[Case], templates: Templates
 ) -> tuple[list[OwnPrompt], list[Problem]]:
     found: list[OwnPrompt] = []
     problems: list[Problem] = []
-    for prompt in prompts:
-        for test in tests:
-            if len(problems) >= _MOST_SHOWN:
-                problems.append(document.problem((), "reading ends here: too many mistakes"))
-                return found, problems
-            entry = f"{prompt.name} with {test.name}"
-            try:
-                messages = _messages(prompt, test, templates)
-            except (TemplateRefusedError, RefusedError) as error:
-                problems.append(document.problem(prompt.loc, f"{entry}: {error}"))
-                if isinstance(error, TimeOverError):
-                    return found, problems
-                continue
-            found.append(OwnPrompt(messages, None, test.file, test.line, entry))
+    try:
+        rendered = list(_with_values(document, cases, templates, problems))
+        for prompt in prompts:
+            for case in rendered:
+                entry = f"{prompt.name} with {case.name}" if case.name else prompt.name
+                try:
+                    messages = _messages(prompt, case, templates)
+                except (TemplateRefusedError, RefusedError) as error:
+                    _keep(problems, document.problem(prompt.loc, f"{entry}: {error}"), error)
+                else:
+                    line = case.line or document.place(prompt.loc)[0]
+                    found.append(OwnPrompt(messages, None, case.file, line, entry))
+    except _EndedError:
+        pass
     return found, problems
 
 
-def _messages(prompt: _Prompt, test: Test, templates: Templates) -> tuple[Any, ...]:
+def _with_values(
+    document: Document, cases: list[Case], templates: Templates, problems: list[Problem]
+) -> Iterator[Case]:
+    """The tests with what their variables come out as: these are templates, too."""
+    for case in cases:
+        try:
+            yield replace(case, variables=templates.values(case.variables))
+        except TemplateRefusedError as error:
+            told = Problem(case.file, case.line, 0, case.name, str(error))
+            _keep(problems, told if case.name else document.problem(("defaultTest",), str(error)), error)
+
+
+def _keep(problems: list[Problem], problem: Problem, error: Exception) -> None:
+    """Keeps a mistake.
+
+    Raises:
+        _EndedError: there are too many, or nothing more can be rendered.
+    """
+    problems.append(problem)
+    if isinstance(error, TimeOverError):
+        raise _EndedError
+    if len(problems) >= _MOST_SHOWN:
+        problems.append(Problem(problem.file, 0, 0, "", "reading ends here: too many mistakes"))
+        raise _EndedError
+
+
+def _messages(prompt: _Prompt, case: Case, templates: Templates) -> tuple[Any, ...]:
     """What is asked: the messages of a chat in JSON, or a text.
 
     Raises:
         RefusedError: the messages cannot be sent.
         TemplateRefusedError: there is no such text.
     """
-    source = f"{test.prefix}{prompt.source}{test.suffix}"
+    source = f"{case.prefix}{prompt.source}{case.suffix}"
     parsed = _json(prompt.source)
     if isinstance(parsed, list | dict) and source != prompt.source:
         raise RefusedError("a prefix or suffix goes with text alone, not with JSON")
     if isinstance(parsed, list | dict):
-        said = _each_text(parsed, lambda text: templates.text(text, test.variables))
+        said = _each_text(parsed, lambda text: templates.text(text, case.variables))
     else:
-        text = templates.text(source, test.variables)
+        text = templates.text(source, case.variables)
         said = _json(text)
         said = said if isinstance(said, list) else text
     if isinstance(said, dict) and isinstance(said.get("messages"), list):
@@ -119,7 +153,7 @@ def _json(text: str) -> Any:
     if text.lstrip()[:1] not in ("[", "{"):
         return None
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=refuse_constant)
     except (ValueError, RecursionError):
         return None
 
@@ -161,7 +195,7 @@ def _of_entry(name: str, loc: Loc, source: Any, files: Files) -> Iterator[_Promp
     if kind == ".jsonl":
         sources = [line for line in text.split("\n") if line.strip()]
     elif kind == ".txt":
-        sources = [each for part in _parts(text) if (each := part.strip())]
+        sources = [each for part in _texts_between(text) if (each := part.strip())]
     else:
         sources = [text.strip()] if text.strip() else []
     is_chat = kind in (".json", ".jsonl")
@@ -174,7 +208,7 @@ def _of_entry(name: str, loc: Loc, source: Any, files: Files) -> Iterator[_Promp
         yield _Prompt(which, loc, each, is_chat)
 
 
-def _parts(text: str) -> Iterator[str]:
+def _texts_between(text: str) -> Iterator[str]:
     part: list[str] = []
     for line in text.splitlines():
         if line.strip() == _BETWEEN:
@@ -185,7 +219,7 @@ def _parts(text: str) -> Iterator[str]:
     yield "\n".join(part)
 
 
-def _refused_parts(document: Document) -> Iterator[Problem]:
+def _refused_fields(document: Document) -> Iterator[Problem]:
     """What promptfoo would run, or make tests of, and we do not."""
     for name in ("scenarios", "extensions", "nunjucksFilters"):
         if document.data.get(name):

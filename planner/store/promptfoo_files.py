@@ -1,7 +1,7 @@
 """Files that a configuration of promptfoo names, relative to it, and what is never read."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from planner.store.plain_files import read_text
@@ -49,7 +49,7 @@ class Files:
         if any(sign in name for sign in "*?["):
             raise RefusedError(f"{reference[:80]} is a pattern, which is not supported; name each file; {allowed}")
         path = self.folder / name
-        if suffixes[0] not in kinds and not path.is_dir():
+        if suffixes[0] not in kinds and not _is_there(path.is_dir):
             raise RefusedError(f"{reference[:80]} is of a kind that is not read; {allowed}")
         return path
 
@@ -82,7 +82,15 @@ def is_reference(text: str, folder: Path, kinds: Sequence[str]) -> bool:
     if "\n" in name or "{{" in name or len(name) > 1000:
         return False
     suffixes = [Path(part).suffix.lower() for part in (name, name.rpartition(":")[0])]
-    return any(suffix in kinds for suffix in suffixes) and (" " not in name or (folder / name).is_file())
+    return any(suffix in kinds for suffix in suffixes) and (" " not in name or _is_there((folder / name).is_file))
+
+
+def _is_there(ask: Callable[[], bool]) -> bool:
+    """What a path says of itself; no where no file can have such a name: too long, or with a zero byte."""
+    try:
+        return ask()
+    except (OSError, ValueError):
+        return False
 
 
 def refuse_remote(reference: str) -> None:

@@ -2,15 +2,14 @@
 
 import itertools
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from planner.errors import InputFileError, Problem
-from planner.store.documents import Document, Loc
+from planner.store.documents import Document, Loc, field_name
 from planner.store.files import shown_path
-from planner.store.plain_files import csv_lines, large_cells
+from planner.store.plain_files import csv_lines, large_cells, twin_columns
 from planner.store.promptfoo_files import SCHEME, Files, RefusedError, refuse_remote
 from planner.store.prompts import MOST_BYTES, MOST_PROMPTS
 from planner.store.templates import TemplateRefusedError
@@ -18,21 +17,19 @@ from planner.store.templates import TemplateRefusedError
 _VARIABLE_FILES = (".txt", ".md", ".json", ".csv")
 _HIDDEN = "__"
 """How columns begin that are no variables: what is expected, and notes."""
-_NAME = re.compile(r"\{\{\s*(\w+)\s*\}\}")
-_ROUNDS = 5
-"""In which variables within variables are put in."""
-_MOST_CHARS = 2**22
+_MOST_EXACT = 2**53
+"""Whole numbers up to this are exact in JavaScript, whose numbers are all floats."""
 
 
 @dataclass(frozen=True)
-class Test:
+class Case:
     """One set of variables.
 
     Attributes:
-        name: as errors name it.
+        name: as errors name it; empty where there are no tests.
         file: that it stands in.
         line: of the file; 0 where nobody knows it.
-        variables: by their names.
+        variables: by their names, as they are written: texts may be templates.
         prefix, suffix: text around every prompt.
     """
 
@@ -55,9 +52,9 @@ class _Given:
     options: Mapping[str, Any]
 
 
-def read_tests(document: Document, files: Files, problems: list[Problem]) -> list[Test]:
-    """All tests, those of lists of values too; mistakes go to `problems`."""
-    tests: list[Test] = []
+def read_cases(document: Document, files: Files, problems: list[Problem]) -> list[Case]:
+    """All tests, those of lists of values too, or one where there is none; mistakes go to `problems`."""
+    tests: list[Case] = []
     try:
         shared, options = _default(document)
     except RefusedError as error:
@@ -77,12 +74,14 @@ def read_tests(document: Document, files: Files, problems: list[Problem]) -> lis
 
 def _entries(document: Document, problems: list[Problem]) -> Iterator[tuple[Loc, Any]]:
     given = document.data.get("tests")
-    if isinstance(given, str) and given.strip():
+    if given is None or given in ("", []):
+        yield (), {"vars": {}}
+    elif isinstance(given, str) and given.strip():
         yield ("tests",), given
-    elif isinstance(given, list) and given:
+    elif isinstance(given, list):
         yield from ((("tests", number), entry) for number, entry in enumerate(given))
     else:
-        allowed = "must be a list with at least one entry, or the name of a CSV file, as promptfoo has it"
+        allowed = "must be a list, or the name of a CSV file, as promptfoo has it; without it each prompt is asked once"
         problems.append(document.problem(("tests",), allowed))
 
 
@@ -118,8 +117,8 @@ def _given(document: Document, loc: Loc, entry: Any, files: Files) -> Iterator[_
         raise RefusedError("tests that are made by a program are not supported; use a CSV file")
     elif isinstance(entry, dict) and ("vars" in entry or entry.keys() & {"description", "assert", "options"}):
         variables, options = _checked(entry)
-        name = "tests" if len(loc) == 1 else f"tests[{loc[1]}]"
-        yield _Given(name, document.file, document.place(loc)[0], variables, options)
+        line = document.place(loc)[0] if loc else 0
+        yield _Given(field_name(loc), document.file, line, variables, options)
     else:
         raise RefusedError("must hold vars, or be the name of a CSV file")
 
@@ -128,17 +127,22 @@ def _of_csv(reference: str, files: Files) -> Iterator[_Given]:
     path = files.path(reference, (".csv",))
     file, text = shown_path(path), files.text(path)
     with large_cells(MOST_BYTES):
-        lines = list(csv_lines(file, text))
-    if not lines:
-        raise InputFileError([Problem(file, 0, 0, "", "holds no tests")])
-    names = [name.strip() for name in lines[0][1]]
-    twins = sorted({name for name in names if name and names.count(name) > 1})
-    if twins:
-        raise InputFileError([Problem(file, 1, 0, "", f"has columns twice: {', '.join(twins)[:200]}")])
-    too_wide = [(line, len(cells)) for line, cells in lines if len(cells) > len(names)]
-    if too_wide:
-        message = f"fields; allowed: {len(names)}"
-        raise InputFileError([Problem(file, line, 0, "", f"has {fields} {message}") for line, fields in too_wide])
+        found = list(csv_lines(text))
+    broken = [(line, str(cells)) for line, cells in found if isinstance(cells, ValueError)]
+    lines = [(line, cells) for line, cells in found if not isinstance(cells, ValueError)]
+    names = [name.strip() for name in lines[0][1]] if lines else []
+    mistakes = [
+        *([(1, twins)] if (twins := twin_columns(names)) else []),
+        *(
+            (line, f"has {len(cells)} fields; allowed: {len(names)}")
+            for line, cells in lines
+            if len(cells) > len(names)
+        ),
+        *broken,
+        *([(0, "holds no tests")] if not found else []),
+    ]
+    if mistakes:
+        raise InputFileError([Problem(file, line, 0, "", message) for line, message in mistakes])
     for line, cells in lines[1:]:
         if not any(cell.strip() for cell in cells):
             continue
@@ -150,7 +154,7 @@ def _of_csv(reference: str, files: Files) -> Iterator[_Given]:
 
 def _expanded(
     given: _Given, variables: Mapping[str, Any], options: Mapping[str, Any], files: Files, most: int
-) -> Iterator[Test]:
+) -> Iterator[Case]:
     """One test for every combination of the values of lists; lists of anything but texts are values themselves."""
     is_kept = bool(options.get("disableVarExpansion"))
     choices = [
@@ -167,15 +171,13 @@ def _expanded(
         if combinations > 1:
             several = (name for name, values in zip(variables, choices, strict=True) if len(values) > 1)
             which += " (" + ", ".join(f"{name}={str(read[name])[:30]}" for name in several) + ")"
-        yield Test(which, given.file, given.line, _resolved(read), *around)
+        yield Case(which, given.file, given.line, read, *around)
 
 
 def _value(name: str, value: Any, files: Files) -> Any:
     """A variable, out of a file where it names one."""
     if not isinstance(value, str):
-        if value is None or isinstance(value, bool | int | float | list | dict):
-            return value
-        return str(value)  # a day
+        return _as_javascript(value)
     if not value.startswith(SCHEME):
         return value.removesuffix("\n")
     try:
@@ -185,17 +187,12 @@ def _value(name: str, value: Any, files: Files) -> Any:
     return text
 
 
-def _resolved(variables: dict[str, Any]) -> dict[str, Any]:
-    """The same with variables within texts of variables put in."""
-    for _ in range(_ROUNDS):
-        is_done = True
-        for name, value in variables.items():
-            found = _NAME.search(value) if isinstance(value, str) else None
-            if found is not None and isinstance(other := variables.get(found[1]), str) and found[1] != name:
-                variables[name] = value.replace(found[0], other, 1)
-                is_done = False
-                if len(variables[name]) > _MOST_CHARS:
-                    raise RefusedError(f"vars.{name}: is a text of more than {_MOST_CHARS:,} characters")
-        if is_done:
-            break
-    return variables
+def _as_javascript(value: Any) -> Any:
+    """A value as JavaScript has it, where 1.0 is 1; days are texts."""
+    if isinstance(value, list):
+        return [_as_javascript(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _as_javascript(each) for name, each in value.items()}
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _MOST_EXACT:
+        return int(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 Message = Mapping[str, Any]
 
@@ -81,9 +81,20 @@ def mistake_of(messages: Any) -> str:
     if not any(_said(message) or not isinstance(message.get("content"), str | None) for message in messages):
         return "messages say nothing"
     try:
-        return "" if is_whole_text(json.dumps(messages, ensure_ascii=False)) else _HALF
+        return "" if is_whole_text(json.dumps(messages, ensure_ascii=False, allow_nan=False)) else _HALF
     except RecursionError:
         return "is nested too deeply"
+    except ValueError:
+        return "holds a number that JSON has no word for: infinite, or none at all"
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """Raises for NaN and the like, which JSON does not have but Python's reader takes.
+
+    Raises:
+        ValueError: always.
+    """
+    raise ValueError(f"{name} is no value of it")
 
 
 def is_whole_text(text: str) -> bool:

@@ -14,6 +14,22 @@ from typing import Any, Self
 
 _LIMIT_S = 20.0
 """For all templates of a file; a thousand ordinary ones take a tenth of a second."""
+_TAGS = (("{{", "}}"), ("{%", "%}"), ("{#", "#}"))
+
+
+def is_template(value: Any) -> bool:
+    """Whether a variable holds templates: a text with a whole tag, or anything with such a text.
+
+    Half a tag is none, as in promptfoo: it stands in code and formulas.
+
+    Example:
+        >>> is_template("{{ a }}"), is_template(["{% if a %}"]), is_template("{{1, 2}"), is_template("}} {{")
+        (True, True, False, False)
+    """
+    if isinstance(value, str):
+        return any((begin := value.find(first)) >= 0 and value.find(last, begin) >= 0 for first, last in _TAGS)
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return any(map(is_template, inner))
 
 
 class TemplateRefusedError(ValueError):
@@ -57,18 +73,32 @@ class Templates:
         Raises:
             TemplateRefusedError: it is none, uses a variable that is not there, or takes too much time or room.
         """
-        if "{" not in source:
-            return source
+        return str(self._answered({"text": source}, variables)) if "{" in source else source
+
+    def values(self, variables: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Variables whose texts are templates, too, with the other ones in them.
+
+        Raises:
+            TemplateRefusedError: as for `text`, or they go round in a circle.
+
+        Example:
+            >>> with Templates() as templates:
+            ...     templates.values({"name": "Ann", "ask": "Is {{ name | upper }} in?", "set": "{{1, 2}"})
+            {'name': 'Ann', 'ask': 'Is ANN in?', 'set': '{{1, 2}'}
+        """
+        return dict(self._answered({}, variables)) if is_template(variables) else variables
+
+    def _answered(self, wanted: Mapping[str, str], variables: Mapping[str, Any]) -> Any:
         process = self._process or self._start()
         try:
-            print(json.dumps([source, variables]), file=process.stdin, flush=True)
+            print(json.dumps([wanted, variables]), file=process.stdin, flush=True)
             reply = json.loads(process.stdout.readline() if process.stdout is not None else "")
         except (OSError, ValueError) as error:
             told = f"takes too much room, or more than {self._limit_s:g} s with those before"
             raise TimeOverError(told) from error
         if "refused" in reply:
             raise TemplateRefusedError(reply["refused"])
-        return str(reply["text"])
+        return reply["given"]
 
     def _start(self) -> "subprocess.Popen[str]":
         self._process = subprocess.Popen(

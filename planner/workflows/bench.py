@@ -22,8 +22,8 @@ from planner.store.files import free_path
 from planner.store.runs import RunDirectory
 from planner.workflows.bench_loads import Bench, Show, measure_loads
 from planner.workflows.bench_options import BenchOptions, BenchPlan, read_options
-from planner.workflows.bench_points import part_of, schedules
 from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
+from planner.workflows.bench_schedules import part_of, schedules
 from planner.workflows.doubts import doubts
 from planner.workflows.gpu_choice import gpus_to_watch
 from planner.workflows.interruption import interruptible
@@ -156,7 +156,9 @@ async def _measure(
             found = await discover(client, options.model or (started.model if started is not None else None))
             server = server_of(plan, target.root, found, started)
             source.refuse_misfits(found, server.limits)
-            calibration = (earlier and earlier.calibration) or await calibrate(client, found.model)
+            calibration = (earlier and earlier.calibration) or await calibrate(
+                client, found.model, source.recipe.parameters
+            )
             shape, notes = await source.shape(plan, client, found.model, calibration, server.limits, on_count)
             if earlier is not None:
                 book = earlier.book(found, server)

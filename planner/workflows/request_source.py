@@ -6,21 +6,21 @@ from math import ceil
 
 import numpy as np
 
-from planner.core.lengths import Listed
+from planner.core.lengths import Apart, Listed, RequestLengths
 from planner.engines.discovery import Discovered
 from planner.engines.openai_http import OpenAIClient
 from planner.errors import InputFileError, Problem, UsageError
 from planner.loadtest.choices import Choices
 from planner.loadtest.own_prompts import OnCount, PromptTokens, count_prompts
-from planner.loadtest.prefixes import short_prefixes
 from planner.loadtest.recipe import Recipe
 from planner.loadtest.sample import Sample
 from planner.loadtest.schedule import Schedule
+from planner.loadtest.short_prefixes import short_prefixes
 from planner.loadtest.texts import Calibration
 from planner.loadtest.turns import told_of_ends
 from planner.schema.benchmark import KnownLimits
 from planner.workflows.bench_options import BenchPlan
-from planner.workflows.bench_points import RequestShape, Trace
+from planner.workflows.bench_schedules import RequestShape, Trace
 from planner.workflows.workload_file import MOST_NAMED, WorkloadFile
 
 _LEAST_BESIDE_PREFIX = 2
@@ -95,9 +95,12 @@ class RequestSource:
             return RequestShape(plan.lengths, recipe, trace=self.trace), notes
         if workload.lengths is not None:
             around = ceil(calibration.fixed_tokens)
+            notes += _no_room(workload.lengths, calibration)
             return RequestShape(workload.lengths, recipe, template_tokens=around, workload=workload), notes
         found = await count_prompts(client, model, recipe, calibration, limits.max_model_len, on_count)
-        if limits.max_model_len is not None and (problems := list(_too_long(workload, found, limits.max_model_len))):
+        if limits.max_model_len is not None and (
+            problems := list(_beyond_context(workload, found, limits.max_model_len))
+        ):
             raise InputFileError(problems)
         answers = [prompt.output_tokens or workload.output_tokens for prompt in workload.prompts]
         lengths = Listed(found.tokens, np.array(answers, dtype=np.int32))
@@ -117,7 +120,17 @@ class RequestSource:
             yield short
 
 
-def _too_long(workload: WorkloadFile, found: PromptTokens, max_model_len: int) -> Iterator[Problem]:
+def _no_room(lengths: RequestLengths, calibration: Calibration) -> Iterator[str]:
+    """What must be known of prompts that are too short for what comes with each."""
+    least = ceil(calibration.fixed_tokens + calibration.added_tokens)
+    if calibration.added_tokens and isinstance(lengths, Apart) and lengths.prompts.p50 <= least:
+        yield (
+            f"prompts of {lengths.prompts.p50:g} tokens were asked, but the chat template and parameters such as tools "
+            f"have {least} already: prompts are longer, and say hardly anything of their own"
+        )
+
+
+def _beyond_context(workload: WorkloadFile, found: PromptTokens, max_model_len: int) -> Iterator[Problem]:
     """Prompts that leave no room for an answer: how many, and the first of them by file and line."""
     most = max_model_len - 1 - found.prefix_tokens
     rows = np.flatnonzero(found.tokens > most)

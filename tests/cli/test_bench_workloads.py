@@ -14,6 +14,7 @@ from known_server import FIXED_TOKENS, KnownServer, tokens_of
 
 from planner.engines.emulator.process import emulating
 from planner.store.runs import read_run
+from planner.workflows.doubts import doubts
 
 WORKLOADS = Path(__file__).parents[2] / "benchmarks" / "workloads"
 PROFILE = {
@@ -74,6 +75,14 @@ def test_shipped_workload_runs_against_the_emulator(tmp_path: Path, name: str) -
         assert [entry.input_tokens for entry in kept] == [entry.asked_input_tokens for entry in kept]
     assert all(entry.output_tokens == entry.asked_output_tokens for entry in kept)
     assert not any("asked:" in told for point in run.points for told in point.metrics.warnings)
+    (point,) = [each.metrics for each in run.points]
+    assert [told for told in doubts(point, 0.0) if not told.startswith("the client was the bottleneck")] == [], (
+        "a busy machine is the only reason for exit 4"
+    )
+    assert point.server is not None
+    for check in (point.server.requests, point.server.prompt_tokens, point.server.output_tokens):
+        assert check is not None
+        assert check.is_equal
 
 
 def test_prompts_share_prefixes_as_often_as_said_and_are_as_long_as_asked(tmp_path: Path) -> None:
@@ -206,6 +215,36 @@ def test_parameters_go_into_every_request_and_let_answers_end(tmp_path: Path) ->
     )
     assert {name: body[name] for name in parameters} == parameters
     assert "ignore_eos" not in body
+
+
+def tools_tokens(body: dict[str, Any]) -> int:
+    return tokens_of(json.dumps(body["tools"]))
+
+
+TOOL = {"type": "function", "function": {"name": "f", "description": "does this and that"}}
+
+
+def test_prompts_with_tools_are_as_long_as_asked(tmp_path: Path) -> None:
+    fields = {"input_tokens": 100, "output_tokens": 2, "parameters": {"tools": [TOOL]}}
+    asked = bodies(tmp_path, "--concurrency", "2", "--requests", "20", **fields)
+    assert {FIXED_TOKENS + tools_tokens(body) + tokens_of(said(body)) for body in asked} == {100}
+    assert tools_tokens(asked[0]) > 20
+    told = read_run(tmp_path / "run").run.points[0].metrics.warnings
+    assert not any("prompts" in each for each in told)
+
+
+def test_tools_count_once_in_a_conversation(tmp_path: Path) -> None:
+    more = {"conversation": {"turns": 3}, "parameters": {"tools": [TOOL]}}
+    asked = bodies(tmp_path, "--concurrency", "2", "--requests", "24", input_tokens=100, output_tokens=2, **more)
+    by_turn = {len(body["messages"]) // 2: FIXED_TOKENS + tokens_of(said(body)) for body in asked}
+    assert by_turn == {0: 100 - tools_tokens(asked[0]), 1: 100, 2: 100}
+
+
+def test_prompts_shorter_than_their_tools_are_told(tmp_path: Path) -> None:
+    fields = {"input_tokens": 20, "output_tokens": 2, "parameters": {"tools": [TOOL]}}
+    (body, *_) = bodies(tmp_path, "--concurrency", "2", "--requests", "8", **fields)
+    (told,) = [each for each in read_run(tmp_path / "run").run.warnings if "parameters such as tools" in each]
+    assert f"parameters such as tools have {FIXED_TOKENS + tools_tokens(body)} already: prompts are longer" in told
 
 
 def test_lengths_of_a_trace_stay_together(tmp_path: Path) -> None:

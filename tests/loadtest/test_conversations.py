@@ -14,11 +14,11 @@ from planner.core.lengths import Apart, Lengths
 from planner.engines.answers import Answer
 from planner.engines.exchange import Timeouts
 from planner.engines.target import Target
-from planner.loadtest.conversations import Said
 from planner.loadtest.driver import Driver
 from planner.loadtest.fleet import Fleet
 from planner.loadtest.load import LoadSpec
 from planner.loadtest.recipe import Recipe
+from planner.loadtest.said import Said
 from planner.loadtest.schedule import Extent, Requests, Schedule, closed_loop
 from planner.loadtest.texts import Calibration
 from planner.loadtest.turns import Dialogue, divided

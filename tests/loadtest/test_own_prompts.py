@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from known_server import KnownServer, tokens_of
 
+from planner.engines import openai_http
 from planner.engines.answers import Answer
 from planner.engines.exchange import Timeouts
 from planner.engines.openai_http import EndpointKind, OpenAIClient
@@ -135,6 +136,57 @@ def test_server_that_does_not_count_is_asked_no_more_and_lengths_are_estimates_w
         found = with_client(server, "chat", lambda client: count_prompts(client, "m", recipe, Calibration()))
     assert len(server.tokenized) < 50, "the first few tell that it counts none"
     assert "estimated from their words" in found.note
+
+
+class Failing:
+    """In place of a server: what the answer to each question is, in turn; the last one for ever."""
+
+    endpoint = "chat"
+
+    def __init__(self, *answers: int | type[TimeoutError] | None) -> None:
+        self.answers = list(answers)
+        self.asked = 0
+
+    async def count_tokens(self, model: str, prompt: Any, parameters: Any) -> int | None:
+        self.asked += 1
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        await asyncio.sleep(0)
+        if isinstance(answer, int | None):
+            return answer
+        raise answer
+
+
+@pytest.mark.parametrize("failure", [None, TimeoutError])
+def test_server_that_stops_counting_is_soon_left_alone_and_the_rest_is_estimated(failure: Any) -> None:
+    server = Failing(*[24] * 30, failure)
+    recipe = Recipe(prompts=lines(2_500), is_cache_busting=False)
+    found = asyncio.run(count_prompts(server, "m", recipe, Calibration(), 20))  # type: ignore[arg-type]
+    assert 30 + 16 <= server.asked <= 30 + 2 * 16
+    assert int(found.is_counted.sum()) == 30
+    assert found.tokens.tolist() == [24] * 2_500, "all are alike, and estimated by those counted"
+    assert found.note.startswith("the server counted 30 of 2,500 different prompts, until its /tokenize failed too")
+
+
+def test_server_that_now_and_then_does_not_answer_is_left_alone_and_one_that_refuses_some_is_not() -> None:
+    recipe = Recipe(prompts=lines(400), is_cache_busting=False)
+    for failure, is_left_alone in ((TimeoutError, True), (None, False)):
+        server = Failing(*[24, 24, failure] * 140)
+        found = asyncio.run(count_prompts(server, "m", recipe, Calibration()))  # type: ignore[arg-type]
+        assert (server.asked < 100) is is_left_alone
+        assert ("failed too often" in found.note) is is_left_alone
+        assert int(found.is_counted.sum()) == (server.asked * 2 + 2) // 3
+
+
+def test_question_that_is_not_answered_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai_http, "_COUNT_TIMEOUT_S", 0.05)
+
+    async def ask(client: OpenAIClient) -> None:
+        with pytest.raises(TimeoutError, match=r"no answer within 0\.05 s"):
+            await client.count_tokens("m", "a")
+
+    with KnownServer() as server:
+        server.silent.add("/tokenize")
+        with_client(server, "chat", ask)
 
 
 def test_progress_is_told_and_counting_can_be_cut_off() -> None:

@@ -1,6 +1,8 @@
 """Texts: as long as asked, and never alike."""
 
 import asyncio
+import json
+from typing import Any
 
 import pytest
 from known_server import FIXED_TOKENS, KnownServer, tokens_of
@@ -14,10 +16,14 @@ from planner.loadtest.texts import WORDS, Calibration, Texts
 ABOUT = "generated prompts are only about as long as asked: "
 
 
-def calibrated(server: KnownServer, kind: EndpointKind = "chat") -> Calibration:
+TOOLS = {"tools": [{"type": "function", "function": {"name": "f", "description": "does this and that"}}]}
+TOOLS_TOKENS = tokens_of(json.dumps(TOOLS["tools"]))
+
+
+def calibrated(server: KnownServer, kind: EndpointKind = "chat", **parameters: Any) -> Calibration:
     async def work() -> Calibration:
         async with OpenAIClient(Target(server.url), kind, Timeouts(5.0)) as client:
-            return await calibrate(client, "m")
+            return await calibrate(client, "m", parameters)
 
     return asyncio.run(work())
 
@@ -58,6 +64,10 @@ def test_prompts_that_are_long_as_asked_only_on_average_have_a_note_with_the_rea
         found = calibrated(server)
     assert found.warning == ABOUT + "the server's /tokenize no longer answers"
     assert found.word_tokens == ()
+    with KnownServer() as server:
+        server.most_tokenized = 20
+        assert calibrated(server).warning == ABOUT + "the server's /tokenize no longer answers"
+        assert len(server.tokenized) <= 20 + 2 * 16, "after a few failures it is left alone"
 
 
 def test_prompts_differ_from_the_start_and_repeat_by_seed() -> None:
@@ -69,6 +79,30 @@ def test_prompts_differ_from_the_start_and_repeat_by_seed() -> None:
     assert Texts((1, 3)).text(60, 0) != texts[1000]
     assert len(texts_of.text(1000, 0).split()) == 1000
     assert len(set(WORDS)) == len(WORDS)
+
+
+@pytest.mark.parametrize("has_tokenize", [True, False])
+def test_tools_are_taken_off_the_text_of_prompts(has_tokenize: bool) -> None:
+    with KnownServer() as server:
+        server.has_tokenize = has_tokenize
+        found = calibrated(server, **TOOLS, temperature=0.5)
+        assert len(server.log) == found.requests_sent == (0 if has_tokenize else 4)
+        assert calibrated(server, temperature=0.5).added_tokens == 0
+    assert TOOLS_TOKENS > 20
+    assert found.added_tokens == TOOLS_TOKENS
+    assert found.text_tokens(200) == 200 - FIXED_TOKENS - TOOLS_TOKENS
+    assert found.text_tokens(200, is_first=False) == 200 - FIXED_TOKENS, "later turns have them already"
+    assert found.warning == ("" if has_tokenize else ABOUT + "the server has no /tokenize that counts them")
+
+
+def test_tools_that_the_server_does_not_count_are_told() -> None:
+    with KnownServer() as server:
+        server.counts_tools = False
+        found = calibrated(server, **TOOLS)
+        assert found.added_tokens == 0
+        assert found.warning.startswith("the server counts no tokens of tools by /tokenize: prompts are longer than")
+        server.has_tokenize = False
+        assert "; the server counts no tokens of tools in its usage" in calibrated(server, **TOOLS).warning
 
 
 def test_prompt_shorter_than_the_template_is_one_word() -> None:

@@ -111,7 +111,23 @@ def test_something_said_before_goes_into_the_first_message(tmp_path: Path) -> No
         ("p.jsonl", '{"messages": [{"role": "user", "content": ["a"]}]}', ("messages[0]: content must be",)),
         ("p.csv", "a,b\n1,2\n", ("needs a column prompt",)),
         ("p.csv", "prompt\na,b\n", (":2: has 2 fields; allowed: 1",)),
-        ("p.csv", 'prompt\n"a\n', ("is not CSV",)),
+        ("p.csv", 'prompt\n"a\n', (":2: is not CSV",)),
+        ("p.csv", '"prompt\n', (":1: is not CSV",)),
+        (
+            "p.csv",
+            'prompt,output_tokens\nhello,abc\nworld,0\n"open,5\n',
+            (":2: output_tokens", "given: abc", ":3: output_tokens", ":4: is not CSV: unexpected end"),
+        ),
+        ("p.csv", "prompt,Prompt\na,b\nc,d,e\n", (":1: has columns twice: prompt", ":3: has 3 fields")),
+        ("p.jsonl", '{"prompt": "a"}\n{"prompt": "b", "temperature": NaN}\n', (":2: is not JSON: NaN",)),
+        ("p.jsonl", '{"prompt": "a", "x": -Infinity}', (":1: is not JSON: -Infinity",)),
+        (
+            "p.jsonl",
+            '{"messages": [{"role": "user", "content": "a", "x": 1e999}]}',
+            (":1: holds a number that JSON has no word for",),
+        ),
+        ("p.yaml", "", ("must be a configuration of promptfoo", "it is empty")),
+        ("p.json", '["a", {"prompt": "b"}]', ("must be a configuration of promptfoo", "(.jsonl)", "it is a list")),
     ],
 )
 def test_mistakes_are_told_with_their_line(tmp_path: Path, name: str, text: str, told: tuple[str, ...]) -> None:

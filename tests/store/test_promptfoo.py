@@ -100,8 +100,44 @@ def test_tests_of_csv_stand_beside_others_in_a_list(tmp_path: Path) -> None:
 
 
 def test_variables_within_variables_and_values_as_nunjucks_prints_them(tmp_path: Path) -> None:
-    text = 'prompts: ["{{a}} {{t}} {{n}} {{d}}|"]\ntests: [{vars: {a: "to {{b}}", b: be, t: true, n: ~, d: {k: 1}}}]\n'
-    assert texts(read(tmp_path, text)) == ['to be true  {"k": 1}|']
+    text = """
+prompts: ["{{a}} {{t}} {{n}} {{d}}|{{x}} {{ y ~ x }} {{z}}", '[{"role": "user", "content": "{{a}}"}]']
+tests: [{vars: {a: "to {{b | upper}}", b: "b{{ c }}", c: e, t: true, n: ~, d: {k: 2.0}, x: 1.0, y: n, z: [0.5, 3.0]}}]
+"""
+    assert texts(read(tmp_path, text)) == ['to BE true  {"k":2}|1 n1 0.5,3', "to BE"]
+
+
+def test_variables_of_csv_and_of_files_are_templates_too(tmp_path: Path) -> None:
+    text = "prompts: '{{q}}'\ntests: t.csv\ndefaultTest: {vars: {who: file://who.txt}}\n"
+    rows = "q,name\nIs {{who}} in?,Ann\n{{1} % {%,Bob\n"
+    assert texts(read(tmp_path, text, who_txt="{{name}}!\n", t_csv=rows)) == ["Is Ann! in?", "{{1} % {%"]
+
+
+@pytest.mark.parametrize("tests", ["", "tests:\n", "tests: []\n"])
+def test_without_tests_each_prompt_is_asked_once_with_the_default_variables(tmp_path: Path, tests: str) -> None:
+    found = read(tmp_path, "prompts:\n  - one\n  - two {{a}}\ndefaultTest: {vars: {a: [x, y]}}\n" + tests)
+    assert texts(found) == ["one", "one", "two x", "two y"]
+    found = read(tmp_path, "prompts:\n  - one\n  - two\n" + tests)
+    assert [(prompt.text, prompt.line, prompt.entry) for prompt in found] == [
+        ("one", 2, "prompts[0]"),
+        ("two", 3, "prompts[1]"),
+    ]
+
+
+def test_names_that_no_file_can_have_are_texts_or_refused(tmp_path: Path) -> None:
+    asked = "Please " + "word " * 80
+    prompts = [f"{asked}config.yaml", f"{asked}main.py", "x" * 300 + " y.md", "a \0 b.txt"]
+    assert texts(read(tmp_path, config(prompts))) == prompts
+    for wrong in (
+        config([f"file://{'x' * 300}.xyz"]),
+        config([f"file://{'x' * 300}.txt"]),
+        config(["file://a\0b.xyz"]),
+        config(tests=f"{'x' * 300}.xml"),
+        config(tests=f"{'x' * 300}.csv"),
+        config(tests=[{"vars": {"a": f"file://{'x' * 300}.xml"}}]),
+    ):
+        with pytest.raises(InputFileError, match=r"of a kind that is not read|cannot be read"):
+            read(tmp_path, wrong)
 
 
 def test_text_that_begins_as_json_does_is_still_text(tmp_path: Path) -> None:
@@ -116,7 +152,21 @@ def config(prompts: Any = ("a",), tests: Any = ({"vars": {}},), **more: Any) -> 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("prompts: [a]\n", ("tests: must be a list",)),
+        ("prompts: [a]\ntests: 3\n", ("tests: must be a list", "without it each prompt is asked once")),
+        ("prompts: [a, '{{b}}']\n", ("prompts[1]: uses a variable that is not given: 'b' is undefined",)),
+        ("", ("must be a configuration of promptfoo", "it is empty")),
+        ('["a", "b"]', ("must be a configuration of promptfoo", "JSON lines", "it is a list")),
+        (
+            config(["{{a}} {{c}}"], [{"vars": {"a": "{{b}}"}}, {"vars": {"a": 1}}]),
+            ("tests[0]: uses a variable that is not given: 'b' is undefined in vars.a", "'c' is undefined"),
+        ),
+        (
+            config(defaultTest={"vars": {"a": "{{a}}"}}, tests=None),
+            (":1:", "defaultTest: vars.a stands within itself"),
+        ),
+        (config(tests="v.csv"), ("v.csv:3: ", "'b' is undefined in vars.a")),
+        (config(['[{"role": "user", "content": "a", "x": 1e999}]']), ("a number that JSON has no word for",)),
+        (config(["file://nan.json"]), ("must hold the messages of a chat in JSON",)),
         (config([]), ("prompts: must be a list", "or a text")),
         (config(["{{a", "{{ 1/0 }}"]), ("prompts[0] with tests[0]", "prompts[1] with tests[0]: division by zero")),
         (
@@ -150,7 +200,11 @@ def config(prompts: Any = ("a",), tests: Any = ({"vars": {}},), **more: Any) -> 
         (config(tests=[{"vars": {}, "options": {"transformVars": "x"}}]), ("transformVars is not supported",)),
         (config(tests="long.csv"), ("long.csv:2: has 2 fields; allowed: 1",)),
         (config(tests="twice.csv"), ("has columns twice: a",)),
-        (config(tests="open.csv"), ("is not CSV",)),
+        (config(tests="open.csv"), ("open.csv:2: is not CSV",)),
+        (
+            config(tests="all.csv"),
+            ("all.csv:1: has columns twice: a", "all.csv:2: has 3 fields; allowed: 2", "all.csv:3: is not CSV"),
+        ),
         (config(defaultTest="file://d.yaml"), ("defaultTest: must be a mapping",)),
         (config(scenarios=[{}]), ("scenarios: is not supported",)),
         (config(providers=["file://own.py"]), ("providers[0]: a provider that is a program",)),
@@ -171,6 +225,9 @@ def test_mistakes_and_what_is_not_supported_are_told(tmp_path: Path, text: str, 
         "long_csv": "a\nb,c\n",
         "twice_csv": "a,a\n",
         "open_csv": 'a\n"b\n',
+        "all_csv": 'a,a\n1,2,3\n"b\n',
+        "v_csv": "a\n1\n{{b}}\n",
+        "nan_json": '[{"role": "user", "content": "a", "x": NaN}]',
     }
     with pytest.raises(InputFileError) as caught:
         read(tmp_path, text, **beside)

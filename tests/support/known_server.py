@@ -29,6 +29,7 @@ class KnownServer:
         log: generation requests, in order of arrival.
         pages: what GET answers: path → (status, body); others are not found.
         has_tokenize: whether there is a `/tokenize`.
+        counts_tools: whether tools are part of a prompt.
         has_metrics: whether there is a `/metrics`, which counts the chunks with output as tokens.
         started_s: when it was started or restarted, on the wall clock [s].
         extra_tokens: counted on top, as for somebody else.
@@ -52,6 +53,7 @@ class KnownServer:
         }
         self.has_tokenize = True
         self.has_metrics = False
+        self.counts_tools = True
         self.started_s = time.time()
         self.extra_tokens = 0
         self.silent: set[str] = set()
@@ -172,7 +174,7 @@ class KnownServer:
     def _input_tokens(self, body: dict[str, Any]) -> int:
         if "prompt" in body:
             return self.tokens_of(body["prompt"])
-        tools = json.dumps(body["tools"]) if "tools" in body else ""
+        tools = json.dumps(body["tools"]) if "tools" in body and self.counts_tools else ""
         return FIXED_TOKENS + self.tokens_of(tools) + sum(map(self._message_tokens, body.get("messages", ())))
 
     def _message_tokens(self, message: dict[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""Shared prefixes of generated prompts, and those that come out shorter than asked."""
+"""Shared prefixes of generated prompts that come out shorter than asked: how many there are."""
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def short_prefixes(
     if turns is not None:
         has_prefix &= turns.turn[places] == 0
     asked = sample.columns().asked_input_tokens
-    text_tokens = np.maximum(1, np.rint(asked - calibration.fixed_tokens))
+    text_tokens = np.maximum(1, np.rint(asked - calibration.fixed_tokens - calibration.added_tokens))
     short = int((has_prefix & (text_tokens <= prefix.tokens)).sum())  # each keeps a token of its own
     if not short:
         return ""

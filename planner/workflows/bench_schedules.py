@@ -1,4 +1,4 @@
-"""The load points of a bench, one after the other."""
+"""The schedules of a bench: each load point to come, before it is sent."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -149,7 +149,9 @@ def _fitting(shape: RequestShape, schedule: Schedule, max_model_len: int | None)
     if shape.trace is None and isinstance(lengths, Apart) and lengths.are_all_alike:
         total = shape.recipe.turns * (lengths.prompts.p50 + lengths.answers.p50)
         if total > max_model_len:
-            raise _too_long(shape, f"{total:g} tokens together, but the server's max_model_len is {max_model_len}")
+            raise _refused_lengths(
+                shape, f"{total:g} tokens together, but the server's max_model_len is {max_model_len}"
+            )
         return schedule, notes
     fitting, shortened = schedule.within(max_model_len)
     if not shortened or schedule.concurrency is not None:  # of a closed loop nobody knows yet how many are sent
@@ -172,7 +174,7 @@ def _too_few(turns: int, schedule: Schedule) -> Iterator[str]:
         )
 
 
-def _too_long(shape: RequestShape, message: str) -> PlannerError:
+def _refused_lengths(shape: RequestShape, message: str) -> PlannerError:
     """What says how long requests are, and why they cannot be."""
     if shape.workload is None:
         return UsageError(f"--input-tokens and --output-tokens: {message}")
