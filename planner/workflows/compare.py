@@ -142,14 +142,9 @@ def _to_measure(
 
 def _repeats(pairs: Sequence[Pair]) -> Iterator[str]:
     """Loads that were measured more than once."""
-    times = {
-        id(load): f"{load.label} of {load.run} ({len(load.repeats)} times)"
-        for pair in pairs
-        for load in (pair.first, pair.second)
-        if len(load.repeats) > 1
-    }
-    if times:
-        yield f"measured more than once, and taken together: {', '.join(times.values())}"
+    loads = {id(load): load for pair in pairs for load in (pair.first, pair.second) if len(load.repeats) > 1}
+    for load in loads.values():
+        yield f"{load.label} of {load.run}: measured {len(load.repeats)} times, and taken together"
 
 
 def _shares(shared: Sequence[Pair]) -> Iterator[str]:
