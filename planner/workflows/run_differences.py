@@ -61,6 +61,8 @@ def _of_servers(first: Measurement, second: Measurement) -> Iterator[Fact]:
     yield "engine", _engine(first), _engine(second)
     yield "arguments", " ".join(before.engine.args), " ".join(after.engine.args)
     yield "GPUs to a replica", f"{before.engine.tensor_parallel_size}", f"{after.engine.tensor_parallel_size}"
+    if None not in {before.engine.prefix_caching, after.engine.prefix_caching}:
+        yield "prefix caching", f"{before.engine.prefix_caching}", f"{after.engine.prefix_caching}"
     yield "accelerator", _accelerator(first), _accelerator(second)
     yield from _of_limits(before.limits, after.limits)
 
@@ -80,8 +82,8 @@ def _of_limits(first: KnownLimits, second: KnownLimits) -> Iterator[Fact]:
     ours, theirs = first.model_dump(exclude_none=True), second.model_dump(exclude_none=True)
     if bool(ours) != bool(theirs):
         yield "limits", _listed(ours), _listed(theirs)
-    for name in ours.keys() & theirs.keys():
-        before, after = ours[name], theirs[name]
+    for name, before in ours.items():
+        after = theirs.get(name, before)
         allowed = _SAME_CACHE_FRACTION * max(before, after) if name == "kv_cache_tokens" else 0
         if abs(before - after) > allowed:
             yield name, f"{before}", f"{after}"
