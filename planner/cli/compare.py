@@ -17,7 +17,8 @@ def compare(
 ) -> None:
     """Compare two load tests, load by load, with intervals and a verdict for each figure.
 
-    Also reads results of vllm bench serve, guidellm, aiperf and inference-perf.
+    Of two sweeps that found their loads themselves, what they found is compared as well, and loads at the same share of
+    each one's saturation. Also reads results of vllm bench serve, guidellm, aiperf and inference-perf.
 
     Example: planner compare bench-before bench-after
     """

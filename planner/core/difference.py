@@ -1,6 +1,6 @@
 """Whether two samples of measurements differ: the ratio of a figure of theirs, with its doubt."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -18,8 +18,8 @@ RESAMPLES = 2000
 CONFIDENCE = 0.95
 EQUAL_FRACTION = 0.05
 """Figures whose ratio lies surely within so much of 1 are equal for every purpose of a plan."""
-_MOST_CELLS = 4_000_000
-"""Values that are resampled at once: 32 MB."""
+_MOST_CELLS = 2_000_000
+"""Values that are resampled at once: 16 MB."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,10 @@ class Ratio:
 class Resampled(Protocol):
     """A sample whose figure can be had of any choice of its entries."""
 
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """How many entries each of the measurements has that it is put together of, in their order."""
+
     def __len__(self) -> int:
         """How many entries it has."""
 
@@ -55,10 +59,32 @@ class Resampled(Protocol):
 
 @dataclass(frozen=True)
 class Values:
-    """Numbers, shape (n,), and a figure of them."""
+    """Numbers, shape (n,), and a figure of them.
+
+    Attributes:
+        values: in the order in which they were measured, shape (n,).
+        figure: of a choice of them.
+        repeats: how many of them are of each measurement, in their order; empty where there was one.
+
+    Example:
+        >>> joined = Values.joined([np.array([1.0, 2.0]), np.array([6.0])], mean)
+        >>> figure_of(joined), joined.parts
+        (3.0, (2, 1))
+    """
 
     values: Array
     figure: Figure
+    repeats: tuple[int, ...] = ()
+
+    @classmethod
+    def joined(cls, repeats: Sequence[Array], figure: Figure) -> "Values":
+        """One sample of what was measured several times."""
+        return cls(np.concatenate(repeats), figure, tuple(part.size for part in repeats))
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """How many values each measurement has."""
+        return self.repeats or (len(self),)
 
     def __len__(self) -> int:
         return int(self.values.size)
@@ -106,8 +132,9 @@ def ratio_of(first: Resampled, second: Resampled, comparisons: int = 1, seed: in
     """How the second sample's figure compares with the first one's.
 
     Intervals are percentiles of a moving-block bootstrap: neighbours are drawn together, since requests that shared a
-    queue are alike. Blocks are as long as the cube root of the sample. The finding takes a wider interval, which leaves
-    5 % of doubt to all comparisons together (Bonferroni): wider by as much as that of a normal distribution would be.
+    queue are alike. Blocks are as long as the cube root of the sample, and lie within one measurement where that is
+    long enough for one. The finding takes a wider interval, which leaves 5 % of doubt to all comparisons together
+    (Bonferroni): wider by as much as that of a normal distribution would be.
 
     Args:
         first: entries in the order in which they were measured, at least one.
@@ -125,7 +152,7 @@ def ratio_of(first: Resampled, second: Resampled, comparisons: int = 1, seed: in
     outside = (1 - CONFIDENCE) / 2
     low, high = (float(end) for end in np.quantile(ratios, [outside, 1 - outside]))
     wider = float(ndtri(outside / comparisons) / ndtri(outside))
-    return Ratio(float(value), low, high, _finding(value - wider * (value - low), value + wider * (high - value)))
+    return Ratio(float(value), low, high, finding(value - wider * (value - low), value + wider * (high - value)))
 
 
 def figure_of(sample: Resampled) -> float:
@@ -133,7 +160,13 @@ def figure_of(sample: Resampled) -> float:
     return float(sample.figures(np.arange(len(sample))[np.newaxis])[0])
 
 
-def _finding(low: float, high: float) -> Finding:
+def finding(low: float, high: float) -> Finding:
+    """What an interval of a ratio tells.
+
+    Example:
+        >>> finding(1.02, 1.2), finding(0.97, 1.04), finding(0.97, 1.2)
+        ('higher', 'equal', 'unclear')
+    """
     if not (np.isfinite(low) and np.isfinite(high)):
         return "unclear"
     if low >= 1 - EQUAL_FRACTION and high <= 1 + EQUAL_FRACTION:
@@ -149,11 +182,20 @@ def _resampled(sample: Resampled, rng: np.random.Generator) -> Array:
     length = max(1, round(size ** (1 / 3)))
     blocks = -(-size // length)
     within = np.arange(length)
+    allowed = _starts(sample.parts, length)
     found = []
     at_once = max(1, _MOST_CELLS // size)
     for begin in range(0, RESAMPLES, at_once):
         count = min(at_once, RESAMPLES - begin)
-        starts = rng.integers(0, size - length + 1, (count, blocks, 1))
+        starts = allowed[rng.integers(0, allowed.size, (count, blocks, 1))]
         places = (starts + within).reshape(count, -1)[:, :size]
         found.append(sample.figures(places))
     return np.concatenate(found)
+
+
+def _starts(parts: Sequence[int], length: int) -> Ints:
+    """Where blocks may begin; a measurement that is shorter than a block has one that begins with it."""
+    sizes = np.array([part for part in parts if part], dtype=np.int64)
+    ends = np.cumsum(sizes)
+    ranges = [np.arange(end - size, max(end - size, end - length) + 1) for size, end in zip(sizes, ends, strict=True)]
+    return np.unique(np.clip(np.concatenate(ranges), 0, ends[-1] - length))

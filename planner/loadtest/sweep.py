@@ -168,6 +168,24 @@ def _throughput(point: LoadPoint) -> float:
     return point.output_tokens_per_s if point.busy_output_tokens_per_s is None else point.busy_output_tokens_per_s
 
 
+def best_loops(points: Sequence[LoadPoint], users: int) -> list[tuple[float, float | None]]:
+    """What each sound closed loop of so many users did.
+
+    Args:
+        points: all that were measured.
+        users: of the saturation that was found.
+
+    Returns:
+        Throughput [tokens/s], and half of its 95 % interval as a share of it; None where it was too short for one.
+    """
+    loops = [point for point in points if point.concurrency == users and _is_sound(point) and point.output_tokens_per_s]
+    ends = [point.ci95_output_tokens_per_s for point in loops]
+    return [
+        (_throughput(point), None if end is None else (end[1] - end[0]) / 2 / point.output_tokens_per_s)
+        for point, end in zip(loops, ends, strict=True)
+    ]
+
+
 def _saturation(points: Sequence[LoadPoint]) -> Saturation | None:
     """The best throughput of the closed loops."""
     closed = [point for point in points if point.concurrency is not None]

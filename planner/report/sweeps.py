@@ -6,7 +6,7 @@ from planner.schema.scenario import Slo
 from planner.schema.sweep import RateWithinSlo, SweepResult, UsersWithinSlo
 
 _NEAR_FRACTION = 0.05
-"""To which a sweep looks for the highest rate within the service level; its loads may be too short to know it so well."""
+"""To which a sweep looks for the highest rate within the service level; short loads may not know it so well."""
 
 
 def sweep_lines(found: SweepResult, slo: Slo | None = None) -> Iterator[str]:

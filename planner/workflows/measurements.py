@@ -1,7 +1,7 @@
 """Load points of any origin, as the fit takes them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -9,9 +9,10 @@ from planner.errors import InputFileError, Problem, UsageError
 from planner.loadtest.sample import Outcome, Sample
 from planner.loadtest.schedule import load_label
 from planner.loadtest.summary import Offered, load_point
-from planner.schema.benchmark import LoadPoint, RequestRecord, Server
+from planner.schema.benchmark import LoadPoint, RequestRecord, Server, Workload
 from planner.schema.profile import Engine, Model
 from planner.schema.scenario import Slo
+from planner.schema.sweep import SweepResult
 from planner.store.files import sha256_of, shown_path
 from planner.store.foreign.read import read_foreign, result_in
 from planner.store.foreign.result import ForeignPoint, refusal
@@ -36,6 +37,9 @@ class Measurement:
         point: its figures.
         records: its requests.
         notes: what was passed over in reading them, in plain words.
+        workload: what was asked for; None where the file does not tell, as those of other tools.
+        slo: the service level of the run; without limits where it has none.
+        sweep: what the run found, where it chose its loads itself.
     """
 
     run: str
@@ -48,6 +52,9 @@ class Measurement:
     point: LoadPoint
     records: Sequence[RequestRecord]
     notes: tuple[str, ...] = ()
+    workload: Workload | None = None
+    slo: Slo = field(default_factory=Slo)
+    sweep: SweepResult | None = None
 
 
 def read_measurements(paths: Sequence[Path]) -> list[Measurement]:
@@ -106,6 +113,9 @@ def _of_run(path: Path) -> list[Measurement]:
             point=point.metrics,
             records=of_point,
             notes=notes,
+            workload=run.workload,
+            slo=run.slo,
+            sweep=run.sweep,
         )
         for point, of_point, is_whole in zip(run.points, loaded.requests, whole, strict=True)
         if is_whole

@@ -128,6 +128,8 @@ def test_loads_that_only_one_has_are_told_and_none_in_common_is_a_mistake(folder
         "RUN RUN: the two have no load in common",
         "before: 4 users, 60 requests/s",
         "alone: 3 users",
+        "to measure the loads of before on the server of alone: planner bench --sweep --concurrency 4 --rate 60 "
+        "--requests 100 --warmup-s 0.1, and what else was asked for before",
     ]
     data = json.loads((folder / "before" / "run.json").read_text())
     shutil.copytree(folder / "before", folder / "half")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from planner.core.difference import Array, Figure, mean, percentile, ratio
+from planner.core.difference import Array, Figure, Ints, Values, mean, percentile, ratio, ratio_of
 
 
 def autoregressive(rng: np.random.Generator, n: int, neighbour: float) -> Array:
@@ -54,6 +54,41 @@ def test_little_data_is_unclear_and_a_share_of_nothing_has_no_ratio() -> None:
     rng = np.random.default_rng(1)
     assert ratio(rng.exponential(1.0, 8), rng.exponential(1.1, 8), percentile(0.5)).finding == "unclear"
     assert ratio(np.zeros(40), np.zeros(40), mean).finding == "unclear"
+
+
+class Drawn(Values):
+    """Values that keep which of them were drawn."""
+
+    drawn: list[Ints] = []
+
+    def figures(self, places: Ints) -> Array:
+        self.drawn.append(places)
+        return super().figures(places)
+
+
+@pytest.mark.parametrize("parts", [(500, 500), (8, 992), (992, 8), (0, 1000), (1000, 0)])
+def test_blocks_lie_within_one_measurement(parts: tuple[int, ...]) -> None:
+    sample = Drawn.joined([np.arange(part, dtype=np.float64) for part in parts], mean)
+    Drawn.drawn.clear()
+    ratio_of(sample, Values(np.ones(50), mean))
+    blocks = np.concatenate(
+        [places.reshape(-1, 10) for places in Drawn.drawn if places.shape[1] == 1000 and len(places) > 1]
+    )
+    assert (np.diff(blocks, axis=1) == 1).all(), "neighbours are drawn together"
+    is_joined = (blocks[:, 0] < parts[0]) & (blocks[:, -1] >= parts[0])
+    # One that is shorter than a block of ten has nothing but such a block.
+    assert is_joined.any() == (parts in {(8, 992), (992, 8)})
+    assert np.unique(blocks).size == 1000, "each is drawn"
+
+
+def test_repeats_of_a_load_tell_as_much_as_a_load_that_is_longer() -> None:
+    rng = np.random.default_rng(11)
+    values, other = autoregressive(rng, 900, 0.3), Values(autoregressive(rng, 900, 0.3), mean)
+    once, thrice = Values(values, mean), Values.joined(np.split(values, 3), mean)
+    assert len(thrice) == 900
+    found, joined = ratio_of(once, other), ratio_of(thrice, other)
+    assert joined.value == found.value
+    assert joined.high - joined.low == pytest.approx(found.high - found.low, rel=0.1)
 
 
 def test_the_seed_makes_it_repeatable() -> None:
