@@ -137,17 +137,26 @@ def stored_bytes(parameters: Parameters, stored: WeightFormat) -> float:
     return tables * stored.embedding_bytes + parameters.linear * stored.linear_bytes + routed * stored.expert_bytes
 
 
-def read_bytes(parameters: Parameters, stored: WeightFormat, tokens: Floats) -> Floats:
-    """Weights that a step over so many tokens reads [B]: every expert that one of them is sent to, but no more.
+def always_read_bytes(parameters: Parameters, stored: WeightFormat) -> float:
+    """Weights that every step reads: all but the experts and the embedding table, of which it looks up rows [B].
 
     Args:
         parameters: as counted.
         stored: how.
-        tokens: of the step, shape (steps,).
     """
-    always = parameters.output * stored.embedding_bytes + parameters.linear * stored.linear_bytes
+    return parameters.output * stored.embedding_bytes + parameters.linear * stored.linear_bytes
+
+
+def expert_read_bytes(parameters: Parameters, stored: WeightFormat, tokens: Floats) -> Floats:
+    """Experts' weights that steps over so many tokens read, on average [B], shape (steps,).
+
+    Args:
+        parameters: as counted.
+        stored: how.
+        tokens: of each step, shape (steps,).
+    """
     touched = distinct_experts(parameters.experts, parameters.experts_per_token, tokens)
-    return np.asarray(always + touched * parameters.expert_layers * parameters.expert * stored.expert_bytes)
+    return np.asarray(touched * parameters.expert_layers * parameters.expert * stored.expert_bytes)
 
 
 def distinct_experts(experts: int, per_token: int, tokens: Floats) -> Floats:

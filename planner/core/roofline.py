@@ -16,11 +16,12 @@ from planner.core.model_size import (
     Floats,
     Parameters,
     WeightFormat,
+    always_read_bytes,
     attention_flops,
     count_parameters,
     decode_attention_flops,
+    expert_read_bytes,
     kv_bytes_per_token,
-    read_bytes,
     stored_bytes,
 )
 from planner.schema.hardware import AcceleratorRow, Efficiencies, ModelShape
@@ -106,7 +107,9 @@ def decode_step_s(replica: Replica, reached: Efficiencies, sequences: Floats) ->
         sequences: of each step, shape (steps,).
     """
     parameters = replica.parameters
-    reading = read_bytes(parameters, replica.stored, sequences) / (replica.memory_bytes_per_s * reached.memory_fraction)
+    always = always_read_bytes(parameters, replica.stored) / reached.memory_fraction
+    experts = expert_read_bytes(parameters, replica.stored, sequences) / reached.expert_memory_fraction
+    reading = (always + experts) / replica.memory_bytes_per_s
     flops = _FLOPS_PER_WEIGHT * (parameters.multiplied + parameters.output) * sequences
     computing = flops / (replica.peak_flops * reached.compute_fraction)
     calls_s, token_s = all_reduce_s(replica, reached)

@@ -1,7 +1,5 @@
 """An estimated profile in a few lines, for a terminal."""
 
-from collections.abc import Sequence
-
 from planner.report.columns import aligned
 from planner.schema.estimate import Ranged
 from planner.schema.profile import Profile
@@ -21,7 +19,7 @@ def estimate_summary(profile: Profile) -> str:
     if estimate is None:
         return lines[0] + "\n"
     step = estimate.step_time_s
-    rows: list[Sequence[str]] = [
+    rows: list[tuple[str, ...]] = [
         ("time of an engine step", "low", "estimate", "high"),
         _row("base [ms]", step.base, _MILLISECONDS),
         _row("per prefill token [µs]", step.per_prefill_token, _MICROSECONDS),

@@ -148,6 +148,8 @@ class Efficiencies(FileModel):
 
     memory_fraction: Annotated[Fraction, Field(gt=0)]
     """Of the memory's bandwidth, while weights or KV cache are read."""
+    expert_memory_fraction: Annotated[Fraction, Field(gt=0)]
+    """The same while experts' weights are read, a few tokens for each."""
     compute_fraction: Annotated[Fraction, Field(gt=0)]
     """Of the dense FLOP/s, in the products of a prefill."""
     link_fraction: Annotated[Fraction, Field(gt=0)]

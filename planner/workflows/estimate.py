@@ -8,7 +8,6 @@ from pydantic import JsonValue
 from planner.core.roofline import (
     KERNELS_PER_LAYER,
     REFERENCE_OFFSET_TOKENS,
-    StepEstimate,
     closed_loop_tpot_s,
     estimate_step_time,
     kv_room_bytes,
@@ -16,16 +15,17 @@ from planner.core.roofline import (
 from planner.errors import UsageError
 from planner.schema.estimate import Estimate, LoadEstimate, Ranged, StepTimeRange
 from planner.schema.hardware import Efficiencies, EfficiencyRow
-from planner.schema.profile import Accelerator, Engine, Limits, Model, Profile
+from planner.schema.profile import Accelerator, Engine, Limits, Model, Profile, StepTime
 from planner.store.hardware import hardware_table
 from planner.workflows.estimate_options import Chosen, EstimateOptions, choose
+from planner.workflows.evidence import unmeasured
 
 BLOCK_TOKENS = 16
 _USERS = (1, 8, 32, 128)
 _INPUT_TOKENS, _OUTPUT_TOKENS = 1024, 256
 """Of the requests for which a range of latency and throughput is told."""
 _MOST_GPUS = 64
-_LESS_IS_SLOWER = ("memory_fraction", "compute_fraction", "link_fraction")
+_LESS_IS_SLOWER = ("memory_fraction", "expert_memory_fraction", "compute_fraction", "link_fraction")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class Estimated:
 class _Case:
     """One set of efficiencies, and what follows from it."""
 
-    steps: StepEstimate
+    step_time: StepTime
+    affine_error_fraction: float
     kv_room_bytes: float
 
 
@@ -61,7 +62,11 @@ def estimate_profile(options: EstimateOptions) -> Estimated:
     """
     chosen = choose(options)
     rows = hardware_table().efficiencies
-    slow, central, fast = (_case(chosen, reached) for reached in (_slow(rows), _central(rows), _fast(rows)))
+    slow, central, fast = (
+        _case(chosen, _slow(rows), 1),
+        _case(chosen, _central(rows), 0),
+        _case(chosen, _fast(rows), -1),
+    )
     per_token = chosen.replica.kv_bytes_per_token
     tokens = _whole_blocks(central.kv_room_bytes / per_token)
     if tokens < BLOCK_TOKENS:
@@ -74,7 +79,7 @@ def estimate_profile(options: EstimateOptions) -> Estimated:
         ),
         weights_bytes=chosen.replica.weights_bytes,
         kv_bytes_per_token=per_token,
-        affine_error_fraction=round(central.steps.affine_error_fraction, 6),
+        affine_error_fraction=round(central.affine_error_fraction, 6),
         loads=_loads(slow, central, fast, limits),
         not_modelled=_not_modelled(chosen),
     )
@@ -86,12 +91,14 @@ def estimate_profile(options: EstimateOptions) -> Estimated:
         model=Model(id=shape.id, dtype=shape.dtype, quantization=chosen.quantization),
         engine=Engine(name="vllm", tensor_parallel_size=count),
         accelerator=Accelerator(name=chosen.accelerator.name, count=count),
-        step_time_s=central.steps.step_time,
+        step_time_s=central.step_time,
         limits=limits,
         provenance=_provenance(chosen, rows),
         estimate=estimate,
     )
-    return Estimated(profile, (_warning(profile), *chosen.notes, *notes))
+    return Estimated(
+        profile, (f"the profile is {unmeasured(profile)}; no ground for a decision", *chosen.notes, *notes)
+    )
 
 
 def _slow(rows: Sequence[EfficiencyRow]) -> Efficiencies:
@@ -110,9 +117,13 @@ def _efficiencies(rows: Sequence[EfficiencyRow], value: Callable[[EfficiencyRow]
     return Efficiencies.model_validate({row.name: value(row) for row in rows})
 
 
-def _case(chosen: Chosen, reached: Efficiencies) -> _Case:
+def _case(chosen: Chosen, reached: Efficiencies, side: int) -> _Case:
+    """What follows from efficiencies; at the slow (1) and fast end (-1) with what the line is off the roofline by."""
+    found = estimate_step_time(chosen.replica, reached, chosen.options.max_num_seqs)
+    step, off = found.step_time, 1 + side * min(found.affine_error_fraction, 1.0)
     return _Case(
-        estimate_step_time(chosen.replica, reached, chosen.options.max_num_seqs),
+        step.model_copy(update={"base": step.base * off, "per_sequence": step.per_sequence * off}),
+        found.affine_error_fraction,
         kv_room_bytes(chosen.replica, reached.reserved_bytes, chosen.options.gpu_memory_utilization),
     )
 
@@ -176,7 +187,7 @@ def _ranged(*values: float) -> Ranged:
 
 
 def _step_time_range(slow: _Case, central: _Case, fast: _Case) -> StepTimeRange:
-    found = [case.steps.step_time for case in (slow, central, fast)]
+    found = [case.step_time for case in (slow, central, fast)]
     return StepTimeRange(
         base=_ranged(*(step.base for step in found)),
         per_prefill_token=_ranged(*(step.per_prefill_token for step in found)),
@@ -193,8 +204,7 @@ def _loads(slow: _Case, central: _Case, fast: _Case, limits: Limits) -> list[Loa
         if users > room:
             break
         tpot_s = [
-            closed_loop_tpot_s(case.steps.step_time, users, _INPUT_TOKENS, _OUTPUT_TOKENS)
-            for case in (slow, central, fast)
+            closed_loop_tpot_s(case.step_time, users, _INPUT_TOKENS, _OUTPUT_TOKENS) for case in (slow, central, fast)
         ]
         loads.append(
             LoadEstimate(
@@ -244,15 +254,3 @@ def _provenance(chosen: Chosen, rows: Sequence[EfficiencyRow]) -> list[JsonValue
         },
         {"efficiencies": [row.model_dump(mode="json") for row in rows]},
     ]
-
-
-def _warning(profile: Profile) -> str:
-    estimate = profile.estimate
-    if estimate is None or not estimate.loads:
-        return "estimated from published figures, not measured"
-    load = estimate.loads[-1]
-    low, high = load.output_tokens_per_s.low, load.output_tokens_per_s.high
-    return (
-        f"estimated from published figures, not measured: with {load.users} users it may be {low:,.0f} to {high:,.0f} "
-        "output tokens/s; no ground for a decision"
-    )
