@@ -72,6 +72,11 @@ def estimate_profile(options: EstimateOptions) -> Estimated:
     if tokens < BLOCK_TOKENS:
         raise UsageError(_does_not_fit(chosen, _central(rows).reserved_bytes))
     limits, notes = _limits(chosen, tokens)
+    if slow.kv_room_bytes < BLOCK_TOKENS * per_token:
+        kept = _slow(rows).reserved_bytes / 1e9
+        notes.append(
+            f"the model may not fit: not where {kept:,.1f} GB of each accelerator go to activations and buffers"
+        )
     estimate = Estimate(
         step_time_s=_step_time_range(slow, central, fast),
         kv_cache_tokens=Ranged(
