@@ -49,8 +49,12 @@ def emulate(
     if not 0 <= port <= _LAST_PORT:
         raise UsageError(f"--port {port}: must be from 0 to {_LAST_PORT}")
     profile = read_profile(path)
-    if profile.basis == "estimated":
-        warn(f"the profile is {unmeasured(profile)}")
+
+    def ready(url: str, model: str) -> None:
+        on_ready(url, model)
+        if profile.basis == "estimated":
+            warn(f"the profile is {unmeasured(profile)}")
+
     with contextlib.ExitStack() as stack:
         write = None
         if record is not None:
@@ -63,7 +67,7 @@ def emulate(
             port,
             seed=seed,
             record=write,
-            on_ready=on_ready,
+            on_ready=ready,
             on_end=on_end,
             warn=warn,
             adapters=adapters,
