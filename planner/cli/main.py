@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli import bench, compare, demo, emulate, fit, import_results, plan, report, schema, simulate
+from planner.cli import bench, compare, demo, emulate, estimate, fit, import_results, plan, report, schema, simulate
 from planner.cli.options import INTERRUPTED
 from planner.cli.progress import tell
 from planner.errors import EnvironmentLackingError, PlannerError
@@ -24,6 +24,7 @@ app.command("demo")(demo.demo)
 app.command("bench")(bench.bench)
 app.command("import")(import_results.import_results)
 app.command("fit")(fit.fit)
+app.command("estimate")(estimate.estimate)
 app.command("compare")(compare.compare)
 app.command("simulate")(simulate.simulate)
 app.command("emulate")(emulate.emulate)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from planner.report.columns import INTERVAL, aligned
 from planner.report.server_side import server_facts, server_rows
 from planner.schema.benchmark import ArrivalFigures, LoadPoint, Settling, Statistics, definitions
+from planner.schema.simulation import Simulation
 
 NOT_ESTIMABLE = "not estimable"
 _NONE = "–"
@@ -81,6 +82,7 @@ def _in_full(point: LoadPoint) -> list[str]:
         ended += f", {requests.cancelled:,} cut off"
     facts = [
         ("load", _label(point)),
+        *_basis_facts(point),
         ("requests", f"{requests.sent:,} sent, {ended}"),
         *_arrival_facts(point.arrivals),
         (
@@ -102,6 +104,13 @@ def _in_full(point: LoadPoint) -> list[str]:
         _times_row(name, getattr(point, field), _mark(point)) for name, field in _TIMES if _is_shown(field, [point])
     ]
     return [*(f"{name:<{width}}  {value}" for name, value in facts), "", *aligned([header, *rows])]
+
+
+def _basis_facts(point: LoadPoint) -> list[tuple[str, str]]:
+    """What a simulation stands on, unless it is a measurement."""
+    if not isinstance(point, Simulation) or point.basis == "measured":
+        return []
+    return [("profile", f"{point.basis}, not measured")]
 
 
 def _arrival_facts(arrivals: ArrivalFigures | None) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue
 
 from planner.schema.base import FileModel, Name, NonNegative, Positive, RuledFileModel
+from planner.schema.estimate import Estimate
 
 Tokens = Annotated[int, Field(ge=1, le=10**12)]
 
@@ -97,11 +98,15 @@ class Profile(RuledFileModel):
     validation: dict[str, JsonValue] = {}
     """Errors on load points kept out of the fit."""
     provenance: list[JsonValue] = []
-    """Runs, commands and versions behind the figures."""
+    """Runs, commands and versions behind the figures; of an estimate, the tables that it was computed from."""
+    estimate: Estimate | None = None
+    """Ranges of an estimated profile, and what it leaves out."""
 
     @classmethod
     def rules(cls, data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """Measured profiles show their evidence."""
+        """Measured profiles show their evidence, and none but estimated ones an estimate."""
         lacking = [key for key in ("points", "engine", "accelerator", "provenance") if not data.get(key)]
         if data.get("basis") == "measured" and lacking:
             yield "basis", f"measured also needs {', '.join(lacking)}"
+        if data.get("estimate") is not None and data.get("basis") in ("measured", "emulated"):
+            yield "estimate", f"only goes with basis: estimated; given: {data.get('basis')}"

@@ -11,7 +11,7 @@ from planner.schema.plan import Assumption, Gate
 from planner.schema.profile import Profile
 from planner.schema.scenario import Scenario, hybrid_name
 from planner.workflows.assumptions import PRICE_MAX_AGE_DAYS, price_is_stale
-from planner.workflows.evidence import doubts_of
+from planner.workflows.evidence import doubts_of, unmeasured
 from planner.workflows.question import LoadedScenario
 
 Grade = Literal["decision", "unverified", "example"]
@@ -129,8 +129,9 @@ def _hosting(loaded: LoadedScenario) -> Iterator[str]:
 
 
 def _of_profile(option: HostingOption, profile: Profile) -> Iterator[str]:
-    if profile.basis != "measured":
-        yield f"{option.name}: sized by a profile that is {profile.basis}, not measured"
+    told = unmeasured(profile)
+    if told is not None:
+        yield f"{option.name}: sized by a profile that is {told}"
     if profile.accelerator is not None and profile.accelerator.count != option.gpus_per_replica:
         yield (
             f"{option.name}: gpus_per_replica is {option.gpus_per_replica}, and its profile is of "

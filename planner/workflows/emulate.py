@@ -11,6 +11,7 @@ from planner.errors import UsageError
 from planner.store.files import refuse_to_overwrite
 from planner.store.lines import writing_lines
 from planner.store.profiles import read_profile
+from planner.workflows.evidence import unmeasured
 
 _LAST_PORT = 65535
 
@@ -37,7 +38,7 @@ def emulate(
         record: where a line about every request goes.
         on_ready: told the URL and the model's name.
         on_end: told how well times were kept.
-        warn: told where they cannot be kept.
+        warn: told where they cannot be kept, and of a profile that is only estimated.
         adapters: further names that the model is served by.
 
     Raises:
@@ -48,6 +49,12 @@ def emulate(
     if not 0 <= port <= _LAST_PORT:
         raise UsageError(f"--port {port}: must be from 0 to {_LAST_PORT}")
     profile = read_profile(path)
+
+    def ready(url: str, model: str) -> None:
+        on_ready(url, model)
+        if profile.basis == "estimated":
+            warn(f"the profile is {unmeasured(profile)}")
+
     with contextlib.ExitStack() as stack:
         write = None
         if record is not None:
@@ -60,7 +67,7 @@ def emulate(
             port,
             seed=seed,
             record=write,
-            on_ready=on_ready,
+            on_ready=ready,
             on_end=on_end,
             warn=warn,
             adapters=adapters,

@@ -26,6 +26,24 @@ def misses_of(profile: Profile) -> Iterator[str]:
             yield f"misses the load points kept out by {error:.0%} in {name}, on average; {allowed}"
 
 
+def unmeasured(profile: Profile) -> str | None:
+    """What a profile is in place of measured, with its range where it has one; None where it was measured.
+
+    Args:
+        profile: of any basis.
+    """
+    if profile.basis == "measured":
+        return None
+    told = f"{profile.basis}, not measured"
+    if profile.estimate is None or not profile.estimate.loads:
+        return told
+    load = profile.estimate.loads[-1]
+    low, high = load.output_tokens_per_s.low, load.output_tokens_per_s.high
+    users = "1 user" if load.users == 1 else f"{load.users:,} users"
+    lengths = f"{load.input_tokens:,} + {load.output_tokens:,} tokens"
+    return f"{told}: {users} with requests of {lengths} may get {low:,.0f} to {high:,.0f} output tokens/s"
+
+
 def doubts_of(profile: Profile) -> Iterator[str]:
     """Why a profile that was measured is no ground for a decision yet; empty where it is.
 

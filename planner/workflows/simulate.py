@@ -20,6 +20,7 @@ from planner.schema.scenario import Slo
 from planner.schema.simulation import Simulation
 from planner.store.profiles import read_profile
 from planner.store.tables import Progress
+from planner.workflows.evidence import unmeasured
 from planner.workflows.workload import ArrivalOptions, TraceOptions, drawn_arrivals, traced_arrivals
 
 MOST_REPLICAS = 4096
@@ -146,7 +147,8 @@ def _warnings(
     demanded_per_s: float,
     capacity_per_s: float,
 ) -> list[str]:
-    found = []
+    told = unmeasured(profile)
+    found = [] if told is None else [f"the profile is {told}"]
     if is_saturated:
         found.append(
             f"{demanded_per_s:.4g} requests/s are offered and {capacity_per_s:.4g} can be served: the queue grows "

@@ -178,7 +178,7 @@ def test_schemas_are_valid_and_refuse_unknown_keys(folder: Path, kind: str) -> N
 
 def test_every_command_is_documented_with_an_example(repository: Path) -> None:
     readme = (repository / "README.md").read_text()
-    for command in ("emulate", "plan", "report", "schema"):
+    for command in ("emulate", "estimate", "plan", "report", "schema"):
         assert f"`planner {command} " in readme
         assert f"Example: planner {command} " in planner(repository, command, "--help").stdout
 

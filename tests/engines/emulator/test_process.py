@@ -43,6 +43,7 @@ def test_a_signal_ends_it_with_its_record_kept(
             out, err = running.communicate(timeout=30)
     assert (running.returncode, out) == (code, "")
     assert "emulated: no model, only the step timing of " in err
+    assert "the profile is estimated, not measured\n" in err
     assert "of their planned time" in err
     assert "Traceback" not in err
     (line,) = [json.loads(line) for line in (tmp_path / "r").read_text().splitlines()]
