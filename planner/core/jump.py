@@ -6,7 +6,7 @@ ends with the first answer that is complete, or with the last part of a prompt t
 there is a place, with the step in which a request arrives: n is then the root of a quadratic. So the work goes with
 requests, not with steps or tokens.
 
-Nobody waits for memory here, or loses it: `jump` gives up where a replica holds more than 90 % of its KV blocks.
+Nobody waits for memory here, or loses it: `jump` gives up where a replica would hold more than 90 % of its KV blocks.
 """
 
 import numpy as np
@@ -277,7 +277,7 @@ def jump(jobs: Jobs, fleet: Fleet, arrival_s: Floats, span: Ints, is_in_turn: bo
         is_in_turn: whether each is sent to the next engine in place of that, whatever is outstanding there.
 
     Returns:
-        False where an engine held more than 90 % of its memory: then nothing of it holds.
+        False where an engine would hold more than 90 % of its memory, so that nothing of it is true.
     """
     n_jobs, n_replicas = arrival_s.size, fleet.engines.size
     is_last = span[1] == n_jobs

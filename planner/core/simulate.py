@@ -88,7 +88,8 @@ class Served:
         utilization_fraction: share of the replicas' time spent in steps.
         kv_peak_fraction: largest share of a replica's KV blocks that was ever held.
         too_long: requests that fit neither the model nor the memory, and were refused.
-        method: jump, over steps that are alike; or the stepper, where a replica held more than 90 % of its memory.
+        routing: of the requests to the replicas.
+        method: jump, over steps that are alike; stepper, where a replica had use for more than 90 % of its memory.
     """
 
     arrivals: Arrivals
@@ -101,6 +102,7 @@ class Served:
     utilization_fraction: float
     kv_peak_fraction: float
     too_long: int
+    routing: Routing
     method: Method
 
     @property
@@ -116,9 +118,11 @@ class Served:
     @property
     def tpot_s(self) -> Floats:
         """Time per output token after the first [s]; NaN for requests that have only one."""
-        tokens = self.arrivals.output_tokens - 1
-        decode_s = self.last_token_s - self.first_token_s
-        return np.asarray(np.divide(decode_s, tokens, out=np.full(tokens.size, np.nan), where=tokens > 0))
+        tpot_s = self.last_token_s - self.first_token_s
+        has_more = self.arrivals.output_tokens > 1
+        np.divide(tpot_s, self.arrivals.output_tokens - 1, out=tpot_s, where=has_more)
+        tpot_s[~has_more] = np.nan
+        return tpot_s
 
     @property
     def e2e_s(self) -> Floats:
@@ -158,7 +162,7 @@ def simulate(
         progress: told the fraction of arrivals done.
         routing: each request goes to the replica with the fewest outstanding, of several the first; or to the next one.
         method: stepper takes every step alone. jump does what it does in a fraction of the time, and leaves it to the
-            stepper where a replica held more than 90 % of its memory.
+            stepper where a replica has use for more than 90 % of its memory.
 
     Raises:
         InputError: there is no replica, or no request.
@@ -205,6 +209,7 @@ def simulate(
         utilization_fraction=min(1.0, float(played.busy_s.sum()) / (replicas * span_s)) if span_s > 0 else 0.0,
         kv_peak_fraction=played.most_blocks / blocks if blocks else 0.0,
         too_long=has_room.size - kept.arrival_s.size,
+        routing=routing,
         method=played.method,
     )
 

@@ -18,8 +18,8 @@ TICK_S, COST_S = 2.0**-8, 2.0**-20
 def profiles(draw: st.DrawFn) -> Profile:
     """Costs, of which some are 0, and limits that bind."""
     costs = [draw(st.sampled_from([0, most // 7, most])) for most in (2**14, 2**10, 2**11, 2**6)]
-    if not any(costs):
-        costs[0] = 2**14
+    if draw(st.booleans()) or not any(costs):
+        costs = [2**14, 0, 0, 0]  # every fourth tick is the end of a step
     base, per_prefill_token, per_sequence, per_context_token = (cost * COST_S for cost in costs)
     block_tokens = draw(st.sampled_from([1, 3, 16]))
     return profile(
@@ -85,8 +85,8 @@ def test_a_jump_is_what_the_stepper_does(of: Profile, arrivals: Arrivals, replic
     assert jumped.kv_peak_fraction == stepped.kv_peak_fraction
     assert jumped.preemptions == stepped.preemptions
     assert jumped.too_long == stepped.too_long
-    blocks = of.limits.kv_cache_tokens // of.limits.block_tokens
-    assert (jumped.method == "stepper") == (stepped.kv_peak_fraction * blocks > int(0.9 * blocks))
+    if stepped.preemptions or stepped.kv_peak_fraction > 0.9:
+        assert jumped.method == "stepper"
 
 
 TOY = profile(
