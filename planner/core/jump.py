@@ -12,8 +12,8 @@ Nobody waits for memory here, or loses it: `jump` gives up where a replica would
 import numpy as np
 
 from planner.core.compiled import compiled, inlined
-from planner.core.engine_state import GAP_BINS, GAP_BINS_PER_E_FOLD, NOBODY, SHORTEST_GAP_S, Floats, Ints
-from planner.core.jump_state import REQUEST_BITS, Engine, Fleet, Jobs
+from planner.core.engine_state import GAP_BINS, NOBODY, Floats, Ints
+from planner.core.jump_state import FIRST_GAP_PART, GAP_PART_SHIFT, REQUEST_BITS, Engine, Fleet, Jobs
 
 
 @inlined
@@ -80,32 +80,35 @@ def _pop(fleet: Fleet, replica: int) -> None:
 
 
 @inlined
-def _gap_bin(gap_s: float) -> int:
-    if gap_s <= SHORTEST_GAP_S:
+def _gap_bin(fleet: Fleet, gap_s: float) -> int:
+    """Where a gap is counted: found by the leading bits of its number, between which lies one edge at most."""
+    part = (np.float64(gap_s).view(np.int64) >> GAP_PART_SHIFT) - FIRST_GAP_PART
+    if part < 0:
         return 0
-    return min(int(np.log(gap_s / SHORTEST_GAP_S) * GAP_BINS_PER_E_FOLD), GAP_BINS - 1)
+    if part >= fleet.first_bin.size:
+        return GAP_BINS - 1
+    gap_bin = fleet.first_bin[part]
+    return int(gap_bin + (gap_s >= fleet.gap_edges_s[gap_bin + 1]))
 
 
 @inlined
 def _count_gaps(fleet: Fleet, decodes: int, first_s: float, growth_s: float, steps: int) -> None:
     """Counts the gaps of a run by length: one for each decode in each of its steps."""
     gaps, edges_s = fleet.gaps, fleet.gap_edges_s
-    gap_bin = _gap_bin(first_s)
-    longest_s = first_s + growth_s * (steps - 1)
-    if longest_s < edges_s[gap_bin + 1] or gap_bin == GAP_BINS - 1:
-        gaps[gap_bin] += decodes * steps
-        return
-    last_bin = _gap_bin(longest_s)
-    if last_bin - gap_bin >= steps:
-        for step in range(steps):
-            gaps[_gap_bin(first_s + growth_s * step)] += decodes
-        return
+    gap_bin, last_bin = _gap_bin(fleet, first_s), _gap_bin(fleet, first_s + growth_s * (steps - 1))
     counted = 0
-    while gap_bin < last_bin:
-        until = min(steps, max(counted, int(np.ceil((edges_s[gap_bin + 1] - first_s) / growth_s))))
-        gaps[gap_bin] += decodes * (until - counted)
-        counted = until
-        gap_bin += 1
+    if last_bin - gap_bin >= steps:
+        while counted < steps:
+            gaps[_gap_bin(fleet, first_s + growth_s * counted)] += decodes
+            counted += 1
+        return
+    if gap_bin < last_bin:
+        steps_per_s = 1 / growth_s
+        while gap_bin < last_bin:
+            shorter = min(steps, int((edges_s[gap_bin + 1] - first_s) * steps_per_s) + 1)
+            gaps[gap_bin] += decodes * (shorter - counted)
+            counted = shorter
+            gap_bin += 1
     gaps[gap_bin] += decodes * (steps - counted)
 
 

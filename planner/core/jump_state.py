@@ -4,6 +4,7 @@ Less than the stepper knows (engine_state.py), since in a run of steps that are 
 requests of a month fit a laptop.
 """
 
+from functools import cache
 from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
@@ -28,6 +29,10 @@ MOST_REQUESTS, MOST_BLOCK_TOKENS = 1 << REQUEST_BITS, 1 << 12
 
 ROOMY_FRACTION = 0.9
 """Of a replica's KV blocks. Beyond, requests may wait for memory or lose it, which only the stepper knows of."""
+
+GAP_PART_SHIFT = 42
+"""Of a floating-point number's 64 bits: those above tell it to a thousandth, which is no more than a bin of gaps."""
+FIRST_GAP_PART = int(np.float64(SHORTEST_GAP_S).view(np.int64)) >> GAP_PART_SHIFT
 
 _Links = NDArray[np.int32]
 
@@ -127,6 +132,7 @@ class Fleet(NamedTuple):
         completing: requests that get their first token at the end of its run, shape (replicas, sequences).
         gaps: gaps between successive tokens of all by length, shape (GAP_BINS,).
         gap_edges_s: where its bins begin, and where the last ends [s], shape (GAP_BINS + 1,).
+        first_bin: the bin of the smallest number with certain leading bits, from those of the shortest gap on.
     """
 
     engines: NDArray[Any]
@@ -135,6 +141,16 @@ class Fleet(NamedTuple):
     completing: Ints
     gaps: Ints
     gap_edges_s: Floats
+    first_bin: Ints
+
+
+@cache
+def _gap_bins() -> tuple[Floats, Ints]:
+    """The edges of the bins of gaps, and the first bin of numbers with certain leading bits."""
+    edges_s = SHORTEST_GAP_S * np.exp(np.arange(GAP_BINS + 1) / GAP_BINS_PER_E_FOLD)
+    last_part = int(edges_s[-1].view(np.int64)) >> GAP_PART_SHIFT
+    smallest_s = (np.arange(FIRST_GAP_PART, last_part) << GAP_PART_SHIFT).view(np.float64)
+    return edges_s, np.maximum(np.searchsorted(edges_s, smallest_s, side="right") - 1, 0)
 
 
 def new_jobs(prompt_tokens: Tokens, output_tokens: Tokens, cached_tokens: Tokens) -> Jobs:
@@ -176,11 +192,13 @@ def new_fleet(step_time: StepTime, limits: Limits, replicas: int, requests: int)
     engines["roomy_blocks"] = int(ROOMY_FRACTION * (limits.kv_cache_tokens // limits.block_tokens))
     engines["run_end_s"] = np.inf
     engines["partial"] = NOBODY
+    gap_edges_s, first_bin = _gap_bins()
     return Fleet(
         engines=engines,
         ends=np.zeros((replicas, sequences), dtype=np.int64),
         in_cell=np.zeros((replicas, limits.block_tokens), dtype=np.int64),
         completing=np.zeros((replicas, sequences), dtype=np.int64),
         gaps=np.zeros(GAP_BINS, dtype=np.int64),
-        gap_edges_s=SHORTEST_GAP_S * np.exp(np.arange(GAP_BINS + 1) / GAP_BINS_PER_E_FOLD),
+        gap_edges_s=gap_edges_s,
+        first_bin=first_bin,
     )
