@@ -50,7 +50,7 @@ def statistics(values: ArrayLike, in_flight: float | None = None) -> Statistics:
     worths: list[float | None] = [1.0] * len(_FRACTIONS)
     if in_flight is not None:
         is_alike = are_alike(series)
-        below = (np.asarray(series <= value, dtype=np.float64) for value in percentiles)
+        below = (np.asarray(series <= value) for value in percentiles)
         worths = [worth_of_one(each, in_flight, is_alike) for each in below]
     around = zip(_FRACTIONS, worths, strict=True)
     return _statistics(

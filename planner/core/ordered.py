@@ -6,6 +6,8 @@ from planner.core.quantiles import Array
 
 _SORTED_AT_ONCE = 1 << 16
 """So few are sorted whole."""
+_AT_ONCE = 1 << 20
+"""Values that are looked at together, so that no copy is made of all of them."""
 _SAMPLE = 1 << 14
 _DEVIATIONS, _MORE = 5.0, 3
 """How far from its place in a sample a value of a certain rank may lie, and values of the sample beyond that."""
@@ -60,11 +62,13 @@ class Ordered:
         share = rank / self._values.size
         reach = _DEVIATIONS * np.sqrt(share * (1 - share) * size) + _MORE
         low, high = int(share * size - reach), int(share * size + reach)
-        is_near = np.ones(self._values.size, dtype=np.bool_)
-        below = 0
-        if low > 0:
-            is_near = self._values >= self._sample[low]
-            below = self._values.size - int(np.count_nonzero(is_near))
-        if high < size:
-            is_near &= self._values <= self._sample[high]
-        return below, np.sort(self._values[is_near])
+        least = self._sample[low] if low > 0 else -np.inf
+        most = self._sample[high] if high < size else np.inf
+        below, parts = 0, []
+        for start in range(0, self._values.size, _AT_ONCE):
+            block = self._values[start : start + _AT_ONCE]
+            is_near = block >= least
+            below += block.size - int(np.count_nonzero(is_near))
+            is_near &= block <= most
+            parts.append(block[is_near])
+        return below, np.sort(np.concatenate(parts))

@@ -108,7 +108,9 @@ class Served:
     @property
     def queue_s(self) -> Floats:
         """From joining the queue to the first step that serves the request [s]."""
-        return self.first_step_s - self.arrivals.arrival_s - self.request_overhead_s
+        queue_s = self.first_step_s - self.arrivals.arrival_s
+        queue_s -= self.request_overhead_s
+        return queue_s
 
     @property
     def ttft_s(self) -> Floats:
@@ -119,9 +121,8 @@ class Served:
     def tpot_s(self) -> Floats:
         """Time per output token after the first [s]; NaN for requests that have only one."""
         tpot_s = self.last_token_s - self.first_token_s
-        has_more = self.arrivals.output_tokens > 1
-        np.divide(tpot_s, self.arrivals.output_tokens - 1, out=tpot_s, where=has_more)
-        tpot_s[~has_more] = np.nan
+        tpot_s /= np.maximum(self.arrivals.output_tokens - 1, 1)
+        tpot_s[self.arrivals.output_tokens == 1] = np.nan
         return tpot_s
 
     @property

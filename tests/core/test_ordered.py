@@ -37,3 +37,9 @@ def test_quantiles_are_those_of_numpy(size: int) -> None:
     ordered = Ordered(values)
     for fraction in (0.5, 0.9, 0.95, 0.99):
         assert ordered.quantile(fraction) == np.quantile(values, fraction)
+
+
+def test_series_of_several_blocks_are_ranked_like_those_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = series("independent")
+    monkeypatch.setattr("planner.core.ordered._AT_ONCE", 7_001)
+    assert [Ordered(values).at(rank) for rank in RANKS] == np.sort(values)[RANKS].tolist()
