@@ -2,7 +2,7 @@
 
     python benchmarks/self/simulator.py [--only speed growth start month agreement] [--vidur COMMAND]
 
-Prints tables in Markdown; 1 where a limit is missed. It takes about two minutes and, for the month, 2 GiB.
+Prints tables in Markdown; 1 where a limit is missed. It takes about a minute and, for the month, 2 GiB.
 """
 
 import os
@@ -10,6 +10,7 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a core is a core
 
 import argparse
+import json
 import shlex
 import statistics as medians
 import subprocess
@@ -145,7 +146,9 @@ def growth(_: argparse.Namespace) -> Iterator[str]:
     yield _row("requests, at 10/s", *(f"{requests:,}" for requests in GROWTH))
     yield _row("---", *["---:"] * len(GROWTH))
     is_kept = each_ns[-1] <= MOST_GROWTH * each_ns[0]
-    yield _row("time of each [ns]", *(f"{each:,.0f}" for each in each_ns[:-1]), f"{each_ns[-1]:,.0f}{_mark(is_kept)}")
+    yield _row(
+        "processor time of each [ns]", *(f"{each:,.0f}" for each in each_ns[:-1]), f"{each_ns[-1]:,.0f}{_mark(is_kept)}"
+    )
 
 
 def start(_: argparse.Namespace) -> Iterator[str]:
@@ -162,11 +165,14 @@ def month(_: argparse.Namespace) -> Iterator[str]:
     """A month on ten replicas: the whole command, drawing the arrivals included."""
     with tempfile.TemporaryDirectory() as folder:
         cost = _simulated(Path(folder), (*MONTH, *MONTH_LENGTHS), {})
-    yield _row(f"`planner simulate {' '.join(MONTH)} …`", "time [s]", "peak memory [MiB]", "exit code")
-    yield _row("---", "---:", "---:", "---:")
+    found = json.loads(cost.stdout) if cost.exit_code == 0 else {"wall_s": float("nan")}
+    columns = ("time [s]", "of it simulation and percentiles [s]", "peak memory [MiB]", "exit code")
+    yield _row(f"`planner simulate {' '.join(MONTH)} …`", *columns)
+    yield _row("---", "---:", "---:", "---:", "---:")
     yield _row(
-        "",
+        "a month, each request to the replica with the fewest outstanding",
         f"{cost.wall_s:.1f}{_mark(cost.wall_s <= MOST_MONTH_S)}",
+        f"{found['wall_s']:.1f}",
         f"{cost.peak_rss_mib:,.0f}{_mark(cost.peak_rss_mib <= MOST_MONTH_MIB)}",
         f"{cost.exit_code}{_mark(cost.exit_code == 0)}",
     )
