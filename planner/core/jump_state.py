@@ -1,7 +1,8 @@
 """What is known of requests and engines while they are served in jumps: arrays that change in place.
 
 Less than the stepper knows (engine_state.py), since in a run of steps that are alike nobody needs to be looked at: the
-requests of a month fit a laptop.
+requests of a month fit a laptop. The constants are part of what jump.py compiles, which Numba keeps until that file
+changes.
 """
 
 from functools import cache
