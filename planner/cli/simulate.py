@@ -56,19 +56,22 @@ def simulate(
     slo: Annotated[
         str | None, typer.Option("--slo", help="ttft_p95_s=0.5,tpot_p95_s=0.04, for goodput.", show_default=False)
     ] = None,
+    routing: Annotated[
+        str, typer.Option("--routing", help="least-outstanding or round-robin: which replica gets a request.")
+    ] = "least-outstanding",
     seed: Annotated[int, typer.Option("--seed", help="Of arrivals and lengths.", min=0)] = 0,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Replay a load through replicas of a profile.
 
-    Each request goes to the replica with the fewest outstanding. Exits 4 where more is offered than can be served.
+    Exits 4 where more is offered than can be served.
 
     Example: planner simulate --profile p.json --rate 8 --input-tokens 512 --output-tokens 128
     """
     from planner.cli.progress import progress, tell
     from planner.report.loads import load_table
-    from planner.workflows.simulate import simulate_load
+    from planner.workflows.simulate import parse_routing, simulate_load
     from planner.workflows.workload import parse_load, parse_slo
 
     load = parse_load(
@@ -84,7 +87,7 @@ def simulate(
         trace_speed=trace_speed,
     )
     with progress("simulating", quiet) as show:
-        result = simulate_load(profile, replicas, load, parse_slo("--slo", slo), seed, show)
+        result = simulate_load(profile, replicas, load, parse_slo("--slo", slo), seed, show, parse_routing(routing))
     if json:
         typer.echo(result.model_dump_json(by_alias=True))
     else:

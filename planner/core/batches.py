@@ -1,11 +1,12 @@
 """Series of requests as batches: how much a mean is worth where neighbours are alike."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.core.quantiles import Array, Ints
+from planner.core.quantiles import Array, Bools, Ints
 
 Interval = tuple[float, float]
 
@@ -53,7 +54,7 @@ def batch_size(n: int, in_flight: float, most: int = MOST_BATCHES) -> int:
     return unit * max(1, -(-n // (unit * most)))
 
 
-def batch_means(values: Array, size: int) -> Array:
+def batch_means(values: Array | Bools, size: int) -> Array:
     """Means of neighbours, those left over at the end in the last batches; shape (n // size,).
 
     Args:
@@ -65,7 +66,13 @@ def batch_means(values: Array, size: int) -> Array:
         [2.0, 7.0]
     """
     edges = batch_edges(values.size, size)
-    return np.asarray(np.add.reduceat(values, edges[:-1]) / np.diff(edges)) if edges.size > 1 else np.empty(0)
+    if edges.size < 2:
+        return np.empty(0)
+    if values.dtype == np.bool_:  # which reduceat would copy
+        sums = np.array([np.count_nonzero(values[first:stop]) for first, stop in pairwise(edges)])
+    else:
+        sums = np.add.reduceat(values, edges[:-1])
+    return np.asarray(sums / np.diff(edges))
 
 
 def batch_edges(n: int, size: int) -> Ints:

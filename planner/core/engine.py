@@ -206,8 +206,25 @@ def forget(requests: Requests, replicas: Replicas, replica: int, request: int) -
 
 
 @compiled
+def _fewest_outstanding(replicas: Replicas) -> int:
+    """The replica with the fewest requests that run or wait; of several, the first."""
+    chosen, fewest = 0, replicas.n_running[0] + replicas.n_waiting[0]
+    for replica in range(1, replicas.n_running.size):
+        outstanding = replicas.n_running[replica] + replicas.n_waiting[replica]
+        if outstanding < fewest:
+            chosen, fewest = replica, outstanding
+    return chosen
+
+
+@compiled
 def replay(
-    requests: Requests, replicas: Replicas, arrival_s: Floats, step_end_s: Floats, busy_s: Floats, span: Ints
+    requests: Requests,
+    replicas: Replicas,
+    arrival_s: Floats,
+    step_end_s: Floats,
+    busy_s: Floats,
+    span: Ints,
+    is_in_turn: bool,
 ) -> None:
     """Plays a span of arrivals through the replicas, each sent to the one with the fewest outstanding requests.
 
@@ -220,6 +237,7 @@ def replay(
         step_end_s: end of each replica's present step; infinite where idle [s], shape (replicas,).
         busy_s: time spent in steps so far [s], shape (replicas,).
         span: first arrival to play, and the one to stop before, shape (2,).
+        is_in_turn: whether each is sent to the next replica in place of that, whatever is outstanding there.
     """
     following, stop = span
     n_replicas = step_end_s.size
@@ -230,11 +248,7 @@ def replay(
                 first = replica
         now_s = step_end_s[first]
         if following < stop and arrival_s[following] <= now_s:
-            chosen, fewest = 0, replicas.n_running[0] + replicas.n_waiting[0]
-            for replica in range(1, n_replicas):
-                outstanding = replicas.n_running[replica] + replicas.n_waiting[replica]
-                if outstanding < fewest:
-                    chosen, fewest = replica, outstanding
+            chosen = following % n_replicas if is_in_turn else _fewest_outstanding(replicas)
             join_queue(requests, replicas, chosen, following)
             if np.isinf(step_end_s[chosen]):
                 step_end_s[chosen] = arrival_s[following]  # begins once all that arrive at this moment are there

@@ -1,6 +1,6 @@
 """What is known of requests and engines while they are served: arrays that the scheduler changes in place."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from planner.schema.profile import Limits, StepTime
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Tokens = NDArray[np.integer[Any]]
 
 NOBODY = -1
 NOTHING_TO_DO = -1.0
@@ -88,7 +89,7 @@ class Replicas(NamedTuple):
     gaps: Ints
 
 
-def new_requests(prompt_tokens: Ints, output_tokens: Ints, cached_tokens: Ints) -> Requests:
+def new_requests(prompt_tokens: Tokens, output_tokens: Tokens, cached_tokens: Tokens) -> Requests:
     """Requests that nobody has seen yet.
 
     Args:
@@ -119,6 +120,11 @@ def new_requests(prompt_tokens: Ints, output_tokens: Ints, cached_tokens: Ints) 
     )
 
 
+def most_sequences(limits: Limits, requests: int) -> int:
+    """How many of so many requests a replica can serve at once, each with a token in a step."""
+    return max(1, min(limits.max_num_seqs, limits.max_num_batched_tokens, requests))
+
+
 def new_replicas(step_time: StepTime, limits: Limits, replicas: int, requests: int) -> Replicas:
     """Idle engines.
 
@@ -128,7 +134,7 @@ def new_replicas(step_time: StepTime, limits: Limits, replicas: int, requests: i
         replicas: how many.
         requests: how many there will be at most.
     """
-    sequences = max(1, min(limits.max_num_seqs, limits.max_num_batched_tokens, requests))
+    sequences = most_sequences(limits, requests)
     blocks = limits.kv_cache_tokens // limits.block_tokens
 
     def each(value: int) -> Ints:
@@ -159,7 +165,7 @@ def new_replicas(step_time: StepTime, limits: Limits, replicas: int, requests: i
     )
 
 
-def fits(limits: Limits, prompt_tokens: Ints, output_tokens: Ints) -> NDArray[np.bool_]:
+def fits(limits: Limits, prompt_tokens: Tokens, output_tokens: Tokens) -> NDArray[np.bool_]:
     """Whether requests can be served at all: by the model's length, and by the memory of an empty engine.
 
     Example:

@@ -11,11 +11,13 @@ from planner.core.batches import (
     long_run,
     student,
 )
-from planner.core.quantiles import Array
+from planner.core.quantiles import Array, Bools
 
 _Z = 1.959964
 _Z_ALIKE = 1.644854
 """One-sided, 5 %: of independent series, one in twenty is taken for one whose neighbours are alike."""
+_AT_ONCE = 1 << 20
+"""Values that are looked at together, so that no copy is made of all of them."""
 
 
 def mean_interval(values: Array, in_flight: float) -> Interval | None:
@@ -58,16 +60,19 @@ def are_alike(values: Array) -> bool:
         >>> are_alike(np.random.default_rng(2).random(100)), are_alike(np.arange(100.0))
         (False, True)
     """
-    centred = values - values.mean()
-    square = float(centred @ centred)
-    return bool(square > 0 and centred[1:] @ centred[:-1] > _Z_ALIKE / np.sqrt(values.size) * square)
+    mean, square, product = values.mean(), 0.0, 0.0
+    for start in range(0, values.size, _AT_ONCE):
+        centred = values[start : start + _AT_ONCE + 1] - mean  # and the first of the next
+        product += float(centred[1:] @ centred[:-1])
+        square += float(centred[:_AT_ONCE] @ centred[:_AT_ONCE])
+    return bool(square > 0 and product > _Z_ALIKE / np.sqrt(values.size) * square)
 
 
-def worth_of_one(values: Array, in_flight: float, is_alike: bool = True) -> float | None:
+def worth_of_one(values: Array | Bools, in_flight: float, is_alike: bool = True) -> float | None:
     """How many independent values each value of a series is worth, for the mean of them all: 1 at most.
 
     Args:
-        values: in the order in which requests were due, shape (n,).
+        values: in the order in which requests were due, or whether something holds for each, shape (n,).
         in_flight: requests in flight at a time, on average [requests].
         is_alike: whether neighbours were found to be alike; where not, each is worth one.
 
@@ -88,10 +93,18 @@ def worth_of_one(values: Array, in_flight: float, is_alike: bool = True) -> floa
     means = batch_means(values, size)
     if means.size < LEAST_BATCHES:
         return None
-    found, plain = long_run(means - means.mean(), 1), float(values.var(ddof=1))
+    found, plain = long_run(means - means.mean(), 1), _variance(values)
     if not is_alike or plain <= 0 or found.variance <= 0:
         return 1.0
     return min(1.0, plain / (size * found.variance) * (_Z / student(found.freedom)) ** 2)
+
+
+def _variance(values: Array | Bools) -> float:
+    """Of one value, without a copy of those that only say yes or no."""
+    if values.dtype != np.bool_:
+        return float(values.var(ddof=1))
+    share = np.count_nonzero(values) / values.size
+    return share * (1 - share) * values.size / (values.size - 1)
 
 
 def share_interval(is_met: Array, in_flight: float) -> Interval | None:

@@ -5,6 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from planner.core.batches import student
 from planner.core.intervals import are_alike, mean_interval, worth_of_one
+from planner.core.ordered import Ordered
 from planner.core.quantiles import Counted, Ints, counts_within, interval_ranks, quantiles
 from planner.schema.benchmark import Statistics
 from planner.schema.scenario import Slo
@@ -44,18 +45,19 @@ def statistics(values: ArrayLike, in_flight: float | None = None) -> Statistics:
     series = np.asarray(values, dtype=np.float64)
     if series.size == 0:
         return Statistics(n=0)
-    ordered = np.sort(series)
-    percentiles = [float(value) for value in np.percentile(ordered, [100 * fraction for fraction in _FRACTIONS])]
+    ordered = Ordered(series)
+    percentiles = [ordered.quantile(fraction) for fraction in _FRACTIONS]
     worths: list[float | None] = [1.0] * len(_FRACTIONS)
     if in_flight is not None:
         is_alike = are_alike(series)
-        below = (np.asarray(series <= value, dtype=np.float64) for value in percentiles)
+        below = (np.asarray(series <= value) for value in percentiles)
         worths = [worth_of_one(each, in_flight, is_alike) for each in below]
+    around = zip(_FRACTIONS, worths, strict=True)
     return _statistics(
-        ordered.size,
-        float(ordered.mean()),
+        series.size,
+        float(series.mean()),
         percentiles,
-        [_order_interval(ordered, fraction, worth) for fraction, worth in zip(_FRACTIONS, worths, strict=True)],
+        [_order_interval(ordered, series.size, fraction, worth) for fraction, worth in around],
         None if in_flight is None else mean_interval(series, in_flight),
     )
 
@@ -135,14 +137,14 @@ def _statistics(
     )
 
 
-def _order_interval(ordered: Array, fraction: float, worth: float | None) -> Interval:
+def _order_interval(ordered: Ordered, n: int, fraction: float, worth: float | None) -> Interval:
     """Between order statistics as far out as those of a sample of the independent values that these are worth."""
-    size = 0 if worth is None else int(worth * ordered.size)
+    size = 0 if worth is None else int(worth * n)
     ranks = interval_ranks(size, fraction)
     if ranks is None:
         return None
-    low, high = ranks[0] * ordered.size // size, -(-ranks[1] * ordered.size // size)
-    return float(ordered[max(1, low) - 1]), float(ordered[high - 1])
+    low, high = ranks[0] * n // size, -(-ranks[1] * n // size)
+    return ordered.at(max(1, low) - 1), ordered.at(high - 1)
 
 
 def _woodruff_spans(is_below: Ints, counts: Ints, in_flight: float | None) -> list[Interval]:

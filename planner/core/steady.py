@@ -197,4 +197,7 @@ def _explained(values: Array, places: Array) -> float:
 def _logs(values: Array) -> Array:
     """Logarithms, which make ratios of differences and take long tails in; nothing is less than a thousandth."""
     least = _FLOOR_FRACTION * float(values.mean())
-    return np.asarray(np.log(np.maximum(values, least))) if least > 0 else np.zeros(values.size)
+    if least <= 0:
+        return np.zeros(values.size)
+    logs = np.asarray(np.maximum(values, least))
+    return np.asarray(np.log(logs, out=logs))

@@ -23,6 +23,10 @@ class Simulation(LoadPoint):
     kv_peak_fraction: Fraction
     """Largest share of a replica's KV cache that was ever held."""
     preemptions: Count
+    routing: Literal["least-outstanding", "round-robin"]
+    """Where each request went: to the replica with the fewest outstanding, or to the next one."""
+    method: Literal["jump", "stepper"]
+    """jump: over steps that are alike; stepper: every step, where a replica had use for over 90 % of its KV cache."""
     wall_s: NonNegative
     """Simulation and metrics, without start-up, compilation and drawing the arrivals [s]."""
     simulated_requests_per_wall_s: NonNegative

@@ -234,8 +234,8 @@ def drawn_arrivals(options: ArrivalOptions, seed: int) -> "Arrivals":
         raise UsageError(f"--{error.field.replace('_', '-')}: {error.message}") from error
     if arrival_s.size == 0:
         raise UsageError("--duration-s: no request falls into it; make it longer, or raise --rate")
-    prompt = options.input_tokens.draw(arrival_s.size, rng).astype(np.int64)
-    output = options.output_tokens.draw(arrival_s.size, rng).astype(np.int64)
+    prompt = options.input_tokens.draw(arrival_s.size, rng)
+    output = options.output_tokens.draw(arrival_s.size, rng)
     return Arrivals.of(arrival_s, prompt, output)
 
 
@@ -248,7 +248,7 @@ def traced_arrivals(options: TraceOptions) -> "Arrivals":
     from planner.core.simulate import Arrivals  # noqa: PLC0415 - see above
 
     arrival_s, prompt, output = read_trace(options.path, options.speed)
-    return Arrivals.of(arrival_s, prompt.astype(np.int64), output.astype(np.int64))
+    return Arrivals.of(arrival_s, prompt, output)
 
 
 def read_trace(path: Path, speed: float = 1.0) -> tuple[NDArray[np.float64], Tokens, Tokens]:

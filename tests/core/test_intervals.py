@@ -47,6 +47,21 @@ def test_share_of_independent_requests_has_wilsons_interval(met: int) -> None:
     assert share_interval(is_met, 1.0) == pytest.approx((truth.low, truth.high), abs=1e-6)
 
 
+def test_neighbours_in_two_blocks_are_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Pairs that are alike, of which the first is always the last of a block.
+    values = np.insert(np.repeat(np.random.default_rng(2).random(60), 2), 0, 0.5)
+    monkeypatch.setattr("planner.core.intervals._AT_ONCE", 2)
+    assert are_alike(values)
+    monkeypatch.setattr("planner.core.intervals._AT_ONCE", 1)
+    assert are_alike(values)
+    assert not are_alike(np.random.default_rng(2).random(121))
+
+
+def test_what_holds_for_each_is_worth_as_much_as_ones_and_zeros() -> None:
+    holds = np.cumsum(np.random.default_rng(5).standard_normal(2000)) > 0
+    assert worth_of_one(holds, 3.0) == pytest.approx(worth_of_one(holds.astype(float), 3.0), rel=1e-12)
+
+
 def test_share_of_requests_that_are_alike_is_known_less_well() -> None:
     series = autoregressive(0.9, 400, 1000, 4)
     is_met = (series < stats.norm.ppf(0.9)).astype(float)

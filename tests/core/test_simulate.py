@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from profiles import profile
 
+from planner.core.intervals import mean_interval
 from planner.core.simulate import Arrivals, gap_quantiles_s, saturation_requests_per_s, simulate
 from planner.errors import InputError
 from planner.schema.profile import Limits, StepTime
@@ -27,7 +28,11 @@ def test_one_sequence_and_one_token_is_m_d_1(load: float) -> None:
     step_s = 0.05
     served = simulate(profile(StepTime(base=step_s), ONE_AT_A_TIME), 1, poisson(400_000, load / step_s, 10, 1))
     wait_s = served.queue_s.mean()
-    assert wait_s == pytest.approx(load * step_s / (2 * (1 - load)), rel=0.03)
+    expected_s = load * step_s / (2 * (1 - load))
+    assert wait_s == pytest.approx(expected_s, rel=0.03)
+    in_flight = load / step_s * (expected_s + step_s)
+    low_s, high_s = mean_interval(served.queue_s, in_flight) or (0.0, 0.0)
+    assert abs(wait_s - expected_s) <= 3 / 1.96 * (high_s - low_s) / 2  # three standard errors
     assert served.utilization_fraction == pytest.approx(load, rel=0.01)
     assert served.ttft_s.mean() == pytest.approx(wait_s + step_s, rel=1e-9)
 
@@ -50,6 +55,18 @@ def test_a_constant_step_with_a_wide_batch_gives_every_token_after_the_same_time
     assert served.ttft_s.mean() == pytest.approx(step_s * (1.5 - 0.5 * idle_share), rel=0.02)
     assert gap_quantiles_s(served.gaps, np.array([0.01, 0.5, 0.99])) == pytest.approx([step_s] * 3, rel=1e-3)
     assert served.gaps.sum() == 20_000 * (output - 1)
+
+
+def test_the_first_token_of_a_busy_engine_comes_after_one_to_two_steps_each_as_likely() -> None:
+    """A Poisson arrival falls anywhere into a step, waits for its end, and is served in the next one."""
+    step_s, output = 0.02, 400
+    served = simulate(profile(StepTime(base=step_s), ROOMY), 1, poisson(40_000, 5.0, 100, output))
+    # Idle for a share exp(−λ·E2E) = exp(−40) of the time: never, but before the first.
+    steps = np.sort(served.ttft_s[1:] / step_s)
+    assert steps[0] >= 1 - 1e-6
+    assert steps[-1] <= 2 + 1e-6
+    apart = np.abs(steps - 1 - (np.arange(steps.size) + 0.5) / steps.size).max()
+    assert apart < 1.63 / np.sqrt(steps.size)  # Kolmogorov and Smirnov's bound at the level of 1 %
 
 
 def test_saturation_throughput_is_a_full_batch_over_the_time_of_its_steps() -> None:
