@@ -169,10 +169,10 @@ def bench(
     from planner.report.loads import load_table
     from planner.report.sweeps import sweep_lines
     from planner.store.files import shown_path
-    from planner.workflows.bench import bench as run_bench
-    from planner.workflows.bench_options import BenchOptions
-    from planner.workflows.bench_run import bench_json
-    from planner.workflows.resume import refuse_beside_resume, told_of_cuts
+    from planner.workflows.bench.bench import bench as run_bench
+    from planner.workflows.bench.options import BenchOptions
+    from planner.workflows.bench.resume import refuse_beside_resume, told_of_cuts
+    from planner.workflows.bench.run_book import bench_json
 
     options = BenchOptions(
         url=url,

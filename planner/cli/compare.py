@@ -24,7 +24,7 @@ def compare(
     """
     from planner.cli.progress import tell
     from planner.report.compared import compared_json, compared_table
-    from planner.workflows.compare import compare as compare_runs
+    from planner.workflows.comparison.compare import compare as compare_runs
 
     found = compare_runs(first, second, seed)
     typer.echo(compared_json(found) if json else compared_table(found), nl=False)

@@ -48,7 +48,7 @@ def import_results(
     from planner.cli.progress import tell
     from planner.report.loads import load_table
     from planner.store.files import shown_path
-    from planner.workflows.bench_run import bench_json
+    from planner.workflows.bench.run_book import bench_json
     from planner.workflows.imports import ImportOptions
     from planner.workflows.imports import import_results as import_files
     from planner.workflows.server_options import parse_accelerator, parse_engine, parse_limits, parse_model

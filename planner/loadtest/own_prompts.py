@@ -14,7 +14,7 @@ from planner.engines.openai_http import EndpointKind, Message, OpenAIClient
 from planner.loadtest.recipe import Recipe
 from planner.loadtest.sample import Bools
 from planner.loadtest.texts import Calibration, Texts
-from planner.store.prompts import OwnPrompt
+from planner.store.prompts.own_prompt import OwnPrompt
 
 OnCount = Callable[[int, int], None]
 

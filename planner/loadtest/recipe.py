@@ -7,7 +7,7 @@ from typing import Any
 from planner.engines.openai_http import FORCED_LENGTH
 from planner.loadtest.remarks import Expected
 from planner.schema.workload import SharedPrefix
-from planner.store.prompts import OwnPrompt
+from planner.store.prompts.own_prompt import OwnPrompt
 
 
 @dataclass(frozen=True)

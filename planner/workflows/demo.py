@@ -13,8 +13,8 @@ from planner.schema.profile import Profile
 from planner.store.files import shown_path, write_text
 from planner.store.plans import plan_json
 from planner.store.profiles import profile_json, read_profile
-from planner.workflows.bench import BenchResult, bench
-from planner.workflows.bench_options import BenchOptions
+from planner.workflows.bench.bench import BenchResult, bench
+from planner.workflows.bench.options import BenchOptions
 from planner.workflows.fit import FitOptions, fit_profile
 from planner.workflows.plan import make_plan
 

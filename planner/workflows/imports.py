@@ -14,7 +14,7 @@ from planner.store.files import shown_path
 from planner.store.foreign.read import read_foreign
 from planner.store.foreign.result import ForeignResult, refusal
 from planner.store.runs import RUN_FILE, RunDirectory, refuse_to_mix
-from planner.workflows.bench_options import BenchOptions
+from planner.workflows.bench.options import BenchOptions
 from planner.workflows.doubts import doubts
 from planner.workflows.measurements import UNKNOWN_ENGINE, foreign_load_point
 

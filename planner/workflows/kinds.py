@@ -13,8 +13,8 @@ from planner.schema.scenario import Scenario
 from planner.schema.workload import WorkloadSpec
 from planner.store.documents import load_document
 from planner.store.validate import read_model
+from planner.workflows.bench.workload_file import read_workload
 from planner.workflows.question import ask, load_scenario
-from planner.workflows.workload_file import read_workload
 
 KINDS: dict[str, type[FileModel]] = {
     "scenario": Scenario,

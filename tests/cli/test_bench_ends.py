@@ -22,7 +22,7 @@ from stage import Stage, event, plain
 
 from planner.schema.benchmark import RequestRecord
 from planner.store.runs import read_run
-from planner.workflows.server_watch import ServerWatch
+from planner.workflows.bench.server_watch import ServerWatch
 
 pytestmark = pytest.mark.slow
 

@@ -21,7 +21,7 @@ from planner.loadtest.recipe import Recipe
 from planner.loadtest.schedule import Ask
 from planner.loadtest.texts import Calibration
 from planner.schema.workload import SharedPrefix
-from planner.store.prompts import OwnPrompt
+from planner.store.prompts.own_prompt import OwnPrompt
 
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "one two three"}}
 PROMPTS = (

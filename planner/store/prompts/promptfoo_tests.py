@@ -9,10 +9,10 @@ from typing import Any
 from planner.errors import InputFileError, Problem
 from planner.store.documents import Document, Loc, field_name
 from planner.store.files import shown_path
-from planner.store.plain_files import csv_lines, large_cells, twin_columns
-from planner.store.promptfoo_files import SCHEME, Files, RefusedError, refuse_remote
-from planner.store.prompts import MOST_BYTES, MOST_PROMPTS
-from planner.store.templates import TemplateRefusedError
+from planner.store.prompts.own_prompt import MOST_BYTES, MOST_PROMPTS
+from planner.store.prompts.plain_files import csv_lines, large_cells, twin_columns
+from planner.store.prompts.promptfoo_files import SCHEME, Files, RefusedError, refuse_remote
+from planner.store.prompts.templates import TemplateRefusedError
 
 _VARIABLE_FILES = (".txt", ".md", ".json", ".csv")
 _HIDDEN = "__"

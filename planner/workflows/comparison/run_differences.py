@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from planner.schema.benchmark import KnownLimits, Workload
 from planner.schema.workload import WorkloadSpec
+from planner.workflows.comparison.same_loads import SAME_LENGTH_FRACTION, Pair
 from planner.workflows.measurements import Measurement
-from planner.workflows.same_loads import SAME_LENGTH_FRACTION, Pair
 
 _SAME_CACHE_FRACTION = 0.01
 """Servers that are started the same way find room for a few tokens more or fewer."""

@@ -32,7 +32,7 @@ from planner.workflows.arrival_options import (
     speed_misfits,
     stream_of,
 )
-from planner.workflows.gpu_choice import refuse_no_list
+from planner.workflows.bench.gpu_choice import refuse_no_list
 from planner.workflows.server_options import parse_accelerator, parse_limits
 from planner.workflows.workload import not_above_0, parse_lengths, parse_slo
 

@@ -8,7 +8,7 @@ from planner.core.arrivals import Stream
 from planner.core.bursts import OnOff
 from planner.core.think import ThinkTime
 from planner.errors import UsageError
-from planner.workflows.bench_options import BenchOptions, BenchPlan, read_options
+from planner.workflows.bench.options import BenchOptions, BenchPlan, read_options
 
 URL = "http://h"
 RATES = "requests per second such as 5, a ramp such as 2..20, or stages with their seconds such as 2:30,2..20:60"

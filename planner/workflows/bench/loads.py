@@ -22,11 +22,11 @@ from planner.loadtest.texts import Calibration
 from planner.schema.benchmark import LoadPoint, RequestRecord
 from planner.store.runs import written
 from planner.store.schedules import write_schedule
-from planner.workflows.bench_options import BenchPlan
-from planner.workflows.bench_run import RunBook
-from planner.workflows.interruption import Interruption
-from planner.workflows.request_source import RequestSource
-from planner.workflows.server_watch import ServerWatch
+from planner.workflows.bench.interruption import Interruption
+from planner.workflows.bench.options import BenchPlan
+from planner.workflows.bench.request_source import RequestSource
+from planner.workflows.bench.run_book import RunBook
+from planner.workflows.bench.server_watch import ServerWatch
 
 Show = Callable[[str, Progress], None]
 Status = Literal["complete", "interrupted", "failed"]

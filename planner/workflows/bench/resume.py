@@ -16,9 +16,9 @@ from planner.store.documents import load_document
 from planner.store.files import shown_path
 from planner.store.runs import RUN_FILE, RunDirectory
 from planner.store.validate import read_model
-from planner.workflows.bench_options import BenchOptions, extent_of, finds_loads
-from planner.workflows.bench_run import RunBook, this_client
-from planner.workflows.command import HIDDEN_USER, read_command
+from planner.workflows.bench.command import HIDDEN_USER, read_command
+from planner.workflows.bench.options import BenchOptions, extent_of, finds_loads
+from planner.workflows.bench.run_book import RunBook, this_client
 
 _FIXED_LIMITS = ("max_num_seqs", "max_num_batched_tokens", "block_tokens", "max_model_len")
 """Of a server that was started again; the memory that it finds free is never quite the same."""

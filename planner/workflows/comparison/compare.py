@@ -9,14 +9,14 @@ from planner.core.comparison import Compared, Comparison, verdict
 from planner.core.difference import figure_of, ratio_of
 from planner.errors import UsageError
 from planner.store.files import shown_path
-from planner.workflows.bench_options import BenchOptions
+from planner.workflows.bench.options import BenchOptions
+from planner.workflows.comparison.found_by_sweeps import Sweep, compare_found, count_found, remarks_on
+from planner.workflows.comparison.loads_to_measure import loads_to_measure
+from planner.workflows.comparison.run_differences import differences, other_lengths
+from planner.workflows.comparison.same_loads import Load, Pair, loads_of, same_loads, same_shares
+from planner.workflows.comparison.seen_load import METRICS, Metric, Seen
 from planner.workflows.doubts import doubts
-from planner.workflows.found_by_sweeps import Sweep, compare_found, count_found, remarks_on
-from planner.workflows.loads_to_measure import loads_to_measure
 from planner.workflows.measurements import Measurement, read_measurements
-from planner.workflows.run_differences import differences, other_lengths
-from planner.workflows.same_loads import Load, Pair, loads_of, same_loads, same_shares
-from planner.workflows.seen_load import METRICS, Metric, Seen
 
 
 def compare(first: Path, second: Path, seed: int = 0) -> Compared:

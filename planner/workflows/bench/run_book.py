@@ -34,10 +34,10 @@ from planner.store.cuts import requests_file, schedule_file, server_file
 from planner.store.files import free_path, shown_path
 from planner.store.runs import RequestsFile, RunDirectory
 from planner.store.server_samples import write_samples
-from planner.workflows.bench_options import DEFAULT_INPUT, DEFAULT_OUTPUT, BenchPlan
-from planner.workflows.command import command_of
-from planner.workflows.point_key import point_key
-from planner.workflows.workload_file import WorkloadFile
+from planner.workflows.bench.command import command_of
+from planner.workflows.bench.options import DEFAULT_INPUT, DEFAULT_OUTPUT, BenchPlan
+from planner.workflows.bench.point_key import point_key
+from planner.workflows.bench.workload_file import WorkloadFile
 
 _LONGEST_SLUG = 60
 

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import StrictUndefined, Template, TemplateError, Undefined, UndefinedError, meta
 from jinja2.sandbox import SandboxedEnvironment
 
-from planner.store.templates import is_template
+from planner.store.prompts.templates import is_template
 
 MOST_CHARS = 2**22
 """Of one text."""

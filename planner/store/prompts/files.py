@@ -7,8 +7,8 @@ from typing import Any
 
 from planner.errors import InputFileError, Problem
 from planner.store.files import shown_path
-from planner.store.plain_files import csv_lines, large_cells, read_text, twin_columns
-from planner.store.prompts import MOST_BYTES, MOST_PROMPTS, OwnPrompt, mistake_of, of_text, refuse_constant
+from planner.store.prompts.own_prompt import MOST_BYTES, MOST_PROMPTS, OwnPrompt, mistake_of, of_text, refuse_constant
+from planner.store.prompts.plain_files import csv_lines, large_cells, read_text, twin_columns
 
 _MOST_SHOWN = 50
 _TEXTS = ("prompt", "text", "question", "input")
@@ -31,7 +31,7 @@ def read_prompts(path: Path) -> tuple[OwnPrompt, ...]:
     """
     kind = path.suffix.lower()
     if kind in (".yaml", ".yml", ".json"):
-        from planner.store.promptfoo import read_promptfoo  # noqa: PLC0415 - which few load tests need
+        from planner.store.prompts.promptfoo import read_promptfoo  # noqa: PLC0415 - which few load tests need
 
         prompts, problems = read_promptfoo(path)
     else:

@@ -13,10 +13,10 @@ from planner.loadtest.recipe import Recipe
 from planner.schema.workload import WorkloadSpec
 from planner.store.documents import Document, Loc, load_document
 from planner.store.files import sha256_of
-from planner.store.prompt_files import read_prompts
-from planner.store.prompts import OwnPrompt
+from planner.store.prompts.files import read_prompts
+from planner.store.prompts.own_prompt import OwnPrompt
 from planner.store.validate import read_model
-from planner.workflows.bench_options import BenchPlan
+from planner.workflows.bench.options import BenchPlan
 from planner.workflows.workload import parse_lengths, read_trace
 
 _FILES = ("lengths_of", "prompts")

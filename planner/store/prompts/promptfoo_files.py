@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from planner.store.plain_files import read_text
-from planner.store.prompts import MOST_BYTES
+from planner.store.prompts.own_prompt import MOST_BYTES
+from planner.store.prompts.plain_files import read_text
 
 SCHEME = "file://"
 CODE = (

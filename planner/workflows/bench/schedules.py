@@ -14,9 +14,9 @@ from planner.loadtest.recipe import Recipe
 from planner.loadtest.schedule import Extent, Requests, Schedule, closed_loop, open_loop, replay
 from planner.loadtest.turns import Dialogue
 from planner.schema.benchmark import KnownLimits, LoadPoint
-from planner.workflows.bench_options import BenchPlan
-from planner.workflows.sweep_search import Search
-from planner.workflows.workload_file import WorkloadFile
+from planner.workflows.bench.options import BenchPlan
+from planner.workflows.bench.sweep_search import Search
+from planner.workflows.bench.workload_file import WorkloadFile
 
 Trace = tuple[NDArray[np.float64], Tokens, Tokens]
 """Arrival times [s], prompt and answer lengths [tokens]."""

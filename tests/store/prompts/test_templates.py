@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from planner.store.templates import TemplateRefusedError, Templates, TimeOverError
+from planner.store.prompts.templates import TemplateRefusedError, Templates, TimeOverError
 
 
 @pytest.mark.parametrize(

@@ -20,19 +20,19 @@ from planner.loadtest.telemetry import Telemetry, idle_power_w
 from planner.schema.benchmark import LoadPoint, Run
 from planner.store.files import free_path
 from planner.store.runs import RunDirectory
-from planner.workflows.bench_loads import Bench, Show, measure_loads
-from planner.workflows.bench_options import BenchOptions, BenchPlan, read_options
-from planner.workflows.bench_run import RunBook, Started, default_directory, new_run, server_of
-from planner.workflows.bench_schedules import part_of, schedules
+from planner.workflows.bench.gpu_choice import gpus_to_watch
+from planner.workflows.bench.interruption import interruptible
+from planner.workflows.bench.loads import Bench, Show, measure_loads
+from planner.workflows.bench.open_files import allow_open_files, refuse_too_many
+from planner.workflows.bench.options import BenchOptions, BenchPlan, read_options
+from planner.workflows.bench.request_source import RequestSource
+from planner.workflows.bench.resume import EarlierRun, earlier_run
+from planner.workflows.bench.run_book import RunBook, Started, default_directory, new_run, server_of
+from planner.workflows.bench.schedules import part_of, schedules
+from planner.workflows.bench.sweep_search import Search
+from planner.workflows.bench.workload_file import read_workload, with_workload
 from planner.workflows.doubts import doubts
-from planner.workflows.gpu_choice import gpus_to_watch
-from planner.workflows.interruption import interruptible
-from planner.workflows.open_files import allow_open_files, refuse_too_many
-from planner.workflows.request_source import RequestSource
-from planner.workflows.resume import EarlierRun, earlier_run
-from planner.workflows.sweep_search import Search
 from planner.workflows.workload import read_trace
-from planner.workflows.workload_file import read_workload, with_workload
 
 _START_UP_LIMIT_S = 1800.0
 """Large models load for a quarter of an hour from slow disks."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from planner.loadtest.schedule import Requests, Schedule
-from planner.workflows.point_key import point_key
+from planner.workflows.bench.point_key import point_key
 
 SCHEDULE = Schedule(
     warmup=Requests(np.array([-0.5]), np.array([9]), np.array([7])),

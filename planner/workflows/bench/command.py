@@ -12,7 +12,7 @@ from planner.errors import InputFileError, Problem
 from planner.schema.benchmark import Run
 from planner.store.files import shown_path
 from planner.store.runs import RUN_FILE
-from planner.workflows.bench_options import BenchOptions, BenchPlan
+from planner.workflows.bench.options import BenchOptions, BenchPlan
 
 HIDDEN_USER = "***@"
 """Stands in an address where a user and a password stood."""

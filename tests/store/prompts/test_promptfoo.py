@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from planner.errors import InputFileError
-from planner.store import promptfoo
-from planner.store.prompt_files import read_prompts
-from planner.store.prompts import OwnPrompt
-from planner.store.templates import Templates
+from planner.store.prompts import promptfoo
+from planner.store.prompts.files import read_prompts
+from planner.store.prompts.own_prompt import OwnPrompt
+from planner.store.prompts.templates import Templates
 
 
 def read(folder: Path, text: str, **files: str) -> tuple[OwnPrompt, ...]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from planner.loadtest.sweep import MOST_USERS, NextLoad, next_load, result_of
 from planner.schema.benchmark import KnownLimits, LoadPoint, RunPoint
 from planner.schema.sweep import SweepResult
-from planner.workflows.bench_options import BenchPlan
-from planner.workflows.open_files import OTHERS, allow_open_files
+from planner.workflows.bench.open_files import OTHERS, allow_open_files
+from planner.workflows.bench.options import BenchPlan
 
 
 class Search:

@@ -102,7 +102,7 @@ class Templates:
 
     def _start(self) -> "subprocess.Popen[str]":
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "planner.store.rendering"],
+            [sys.executable, "-m", "planner.store.prompts.rendering"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -14,10 +14,10 @@ from typing import Any
 from planner.errors import InputFileError, Problem
 from planner.store.documents import Document, Loc, load_document
 from planner.store.files import shown_path
-from planner.store.promptfoo_files import CODE, Files, RefusedError, is_reference, refuse_remote
-from planner.store.promptfoo_tests import Case, read_cases
-from planner.store.prompts import MOST_PROMPTS, OwnPrompt, mistake_of, of_text, refuse_constant
-from planner.store.templates import TemplateRefusedError, Templates, TimeOverError
+from planner.store.prompts.own_prompt import MOST_PROMPTS, OwnPrompt, mistake_of, of_text, refuse_constant
+from planner.store.prompts.promptfoo_files import CODE, Files, RefusedError, is_reference, refuse_remote
+from planner.store.prompts.promptfoo_tests import Case, read_cases
+from planner.store.prompts.templates import TemplateRefusedError, Templates, TimeOverError
 
 _MOST_SHOWN = 50
 _PROMPT_FILES = (".txt", ".md", ".j2", ".json", ".jsonl")

@@ -19,9 +19,9 @@ from planner.loadtest.short_prefixes import short_prefixes
 from planner.loadtest.texts import Calibration
 from planner.loadtest.turns import told_of_ends
 from planner.schema.benchmark import KnownLimits
-from planner.workflows.bench_options import BenchPlan
-from planner.workflows.bench_schedules import RequestShape, Trace
-from planner.workflows.workload_file import MOST_NAMED, WorkloadFile
+from planner.workflows.bench.options import BenchPlan
+from planner.workflows.bench.schedules import RequestShape, Trace
+from planner.workflows.bench.workload_file import MOST_NAMED, WorkloadFile
 
 _LEAST_BESIDE_PREFIX = 2
 """A token of text, and one of the answer [tokens]."""

@@ -5,7 +5,7 @@ import resource
 import pytest
 
 from planner.errors import EnvironmentLackingError
-from planner.workflows.open_files import allow_open_files, refuse_too_many
+from planner.workflows.bench.open_files import allow_open_files, refuse_too_many
 
 
 def test_soft_limit_is_raised_to_the_hard_one() -> None:

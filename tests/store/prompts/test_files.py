@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from planner.errors import InputFileError
-from planner.store.prompt_files import read_prompts
-from planner.store.prompts import OwnPrompt
+from planner.store.prompts.files import read_prompts
+from planner.store.prompts.own_prompt import OwnPrompt
 
 
 def asked(text: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from planner.schema.benchmark import Workload
 from planner.workflows.arrival_options import has_own_length, is_ramp
-from planner.workflows.same_loads import Load
+from planner.workflows.comparison.same_loads import Load
 
 
 def loads_to_measure(loads: Sequence[Load], workload: Workload | None) -> str:

@@ -1,0 +1,1 @@
+"""Load tests: from options to a run directory, one load after the other."""

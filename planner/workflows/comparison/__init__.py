@@ -1,0 +1,1 @@
+"""Two load tests side by side."""
