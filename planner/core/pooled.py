@@ -25,10 +25,11 @@ class PooledPercentile:
     Values of one request are alike, so that their number would promise more than they tell. Only a few hundred levels
     around the percentile are counted, by request, so that two thousand resamples cost a product of two matrices.
 
-    Two samples and their resampling take less than 200 MB beside the values themselves, however many requests there
-    are: counts are kept as the smallest whole numbers that hold them, in 32 MB at most for each sample. Where they need
-    more, as from some 80,000 requests of more than 255 values each on, 2, 4, 8 … neighbours are one entry and are drawn
-    together. The percentile stays exact. Blocks of the bootstrap then begin only at every entry, and are longer.
+    Two samples and their resampling take some 100 MB beside the values, up to millions of requests; it takes another
+    50 bytes a request for a moment to count them. Counts are kept as the smallest whole numbers that hold them, in
+    32 MB at most for each sample. Where they need more, as from some 80,000 requests of more than 255 values each on,
+    2, 4, 8 … neighbours are one entry and are drawn together. The percentile stays exact. Blocks of the bootstrap then
+    begin only at every entry, and are longer.
 
     Attributes:
         levels: ascending, of the unit of the values, shape (levels,).
