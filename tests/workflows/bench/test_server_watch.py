@@ -7,7 +7,7 @@ import pytest
 
 from planner.engines.counters import Counters
 from planner.schema.benchmark import RequestRecord
-from planner.workflows import server_watch
+from planner.workflows.bench import server_watch
 from planner.workflows.bench.server_watch import ServerWatch
 
 QUERIES, HITS = "vllm:prefix_cache_queries_total{engine=0}", "vllm:prefix_cache_hits_total{engine=0}"
