@@ -122,12 +122,15 @@ def _again(points: Sequence[LoadPoint]) -> NextLoad | None:
 
 
 def _by_users(points: Sequence[LoadPoint]) -> dict[int, float]:
-    """Throughput of each number of users, on average over the times it was measured [tokens/s]."""
+    """Throughput of each number of users, on average over the times that it was measured [tokens/s].
+
+    0 where it could not be: what a load gave before it broke down says nothing.
+    """
     measured: dict[int, list[float]] = {}
     for point in points:
         if point.concurrency is not None:
-            measured.setdefault(point.concurrency, []).append(_throughput(point))
-    return {users: mean(throughputs) for users, throughputs in measured.items()}
+            measured.setdefault(point.concurrency, []).extend([_throughput(point)] if _is_sound(point) else [])
+    return {users: mean(throughputs) if throughputs else 0.0 for users, throughputs in measured.items()}
 
 
 def _is_flat(by_users: dict[int, float], users: int) -> bool:
@@ -151,7 +154,7 @@ def _is_broken(points: Sequence[LoadPoint], users: int) -> bool:
 def _was_late_once(points: Sequence[LoadPoint], users: int) -> bool:
     """Whether the client did not keep up the only time: something else may have kept its machine busy."""
     at = [point for point in points if point.concurrency == users]
-    return len(at) == 1 and _is_client_late(at[0])
+    return len(at) == 1 and _is_client_late(at[0]) and not is_failing(at[0])
 
 
 def _is_client_late(point: LoadPoint) -> bool:
@@ -188,20 +191,18 @@ def best_loops(points: Sequence[LoadPoint], users: int) -> list[tuple[float, flo
 
 def _saturation(points: Sequence[LoadPoint]) -> Saturation | None:
     """The best throughput of the closed loops."""
-    closed = [point for point in points if point.concurrency is not None]
-    sound = [point for point in closed if _is_sound(point) and point.output_tokens_per_s]
-    if not sound:
+    by_users = _by_users(points)
+    users = max(by_users, key=lambda count: by_users[count], default=None)
+    if users is None or not by_users[users]:
         return None
-    by_users, sound_by_users = _by_users(closed), _by_users(sound)
-    users = max(sound_by_users, key=lambda count: sound_by_users[count])
-    best = [point for point in sound if point.concurrency == users]
+    best = [point for point in points if point.concurrency == users and _is_sound(point)]
     tokens_per_request = sum(point.output_tokens_per_s for point in best) / sum(
         point.achieved_requests_per_s for point in best
     )
     return Saturation(
         users=users,
-        output_tokens_per_s=sound_by_users[users],
-        requests_per_s=sound_by_users[users] / tokens_per_request,
+        output_tokens_per_s=by_users[users],
+        requests_per_s=by_users[users] / tokens_per_request,
         is_lower_bound=not _is_flat(by_users, max(by_users)),
     )
 

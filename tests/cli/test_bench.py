@@ -171,16 +171,27 @@ def test_sweep_measures_closed_loops_and_rates_below_their_best(tmp_path: Path) 
     assert [len(records) for records in loaded.requests] == [point["requests"]["sent"] for point in data["points"]]
 
 
+class Overloaded(KnownServer):
+    """Refuses all on the connections that are open when a fourth request comes while three are under way."""
+
+    refused: range = range(0)
+
+    def _mode(self, connection: int) -> str:
+        if not self.refused and self.in_flight >= 3:
+            self.refused = range(self.connections + 1)
+        return "http_429" if connection in self.refused else super()._mode(connection)
+
+
 def test_a_sweep_goes_on_below_a_load_that_is_refused(tmp_path: Path) -> None:
-    with KnownServer() as server:
+    with Overloaded(first_s=0.005) as server:
         arguments = ("--sweep", "--requests", "200", "--limits", "max_num_seqs=1", *SHORT, "--json", "--out", "run")
-        server.modes = ("ok",) * 400 + ("http_429",) * 53 + ("ok",) * 5000
         done = bench(tmp_path, "--url", server.url, *arguments)
     assert done.returncode == 4
     data = json.loads(done.stdout)
     users = [point["concurrency"] for point in data["points"] if point["concurrency"]]
-    assert users[:4] == [1, 2, 4, 3], "between the load that was given up and the best"
-    assert 5 <= len(users) <= 7, "the best once more, and another that is the best then"
+    # On a busy machine the client may not keep up, and then a load is measured again.
+    assert list(dict.fromkeys(users)) == [1, 2, 4, 3], "between the load that was given up and the best"
+    assert users.count(4) == 1
     assert users.count(data["sweep"]["saturation"]["users"]) == 2
     assert len(data["points"]) == len(users) + 4, "four rates come after them"
     assert data["sweep"]["saturation"]["users"] in (2, 3)

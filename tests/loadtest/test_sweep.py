@@ -169,6 +169,9 @@ def test_a_load_that_failed_is_no_saturation_and_ends_the_climb() -> None:
     points = [measured(users, None, 30.0 * users, 0.1) for users in (1, 2, 4)]
     nothing = RequestCounts(sent=0, ok=0, failed=0)
     points.append(measured(8, None, 500.0, 0.1).model_copy(update={"requests": nothing}))
+    for users in (6, 3):
+        assert next_load(points, NO_SLO) == NextLoad(users=users), "between it and the best, and below"
+        points.append(measured(users, None, 100.0, 0.1))
     assert next_load(points, NO_SLO) == NextLoad(users=4), "the best that can be trusted, once more"
     points.append(measured(4, None, 120.0, 0.1))
     after = next_load(points, NO_SLO)

@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any, Self
 
@@ -61,7 +62,7 @@ class KnownServer:
         self.tokenized: list[dict[str, Any]] = []
         self.most_tokenized = 1_000_000
         self._counted_from = 0
-        self.connections = 0
+        self.connections = self.in_flight = 0
         self.port = port
         self._queue = asyncio.Lock() if queue else None
         self._loop = asyncio.new_event_loop()
@@ -140,7 +141,7 @@ class KnownServer:
         method, path, _ = head[0].split(" ")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
         is_question = method == "GET" or path == "/tokenize"
-        is_early = not is_question and FAULTS[self._mode].is_early
+        is_early = not is_question and FAULTS[self._mode(number)].is_early
         raw = b"{}" if is_early else await reader.readexactly(int(headers.get("content-length", "0")))
         if is_question:
             if path in self.silent:
@@ -149,16 +150,19 @@ class KnownServer:
             writer.write(self._question(path, raw))
             return True
         body = json.loads(raw)
-        served = Served(number, path, headers, body, self._mode, arrived_s, input_tokens=self._input_tokens(body))
+        served = Served(
+            number, path, headers, body, self._mode(number), arrived_s, input_tokens=self._input_tokens(body)
+        )
         self.log.append(served)
         stage = Stage(served, writer, self.first_s, self.gap_s)
-        if self._queue is None:
-            return await FAULTS[served.mode].play(stage)
-        async with self._queue:
-            return await FAULTS[served.mode].play(stage)
+        self.in_flight += 1
+        try:
+            async with self._queue or nullcontext():
+                return await FAULTS[served.mode].play(stage)
+        finally:
+            self.in_flight -= 1
 
-    @property
-    def _mode(self) -> str:
+    def _mode(self, connection: int) -> str:
         return self.modes[len(self.log) % len(self.modes)]
 
     def _question(self, path: str, raw: bytes) -> bytes:
