@@ -121,7 +121,7 @@ def _compare(case: Case, url: str) -> bool:
     by_rate, _ = _bench(case, url, "--rate", ",".join(f"{rate:.3g}" for rate in rates))
     edge = _edge([(point["offered_requests_per_s"], _is_within(point)) for point in by_rate["points"]])
     ends = [within[end] for end in ("met_requests_per_s", "missed_requests_per_s") if within.get(end)]
-    near = NEAR_FRACTION + within.get("known_to_fraction", 0.0)
+    near = NEAR_FRACTION + (within.get("known_to_fraction") or 0.0)
     rate_ratio = math.prod(ends) ** (1 / len(ends)) / edge if ends else math.nan
     closed = [point for point in found["points"] if point["concurrency"] is not None]
     # Rates for the fit and for the service level come after; a grid of users tells nothing of them.

@@ -5,7 +5,7 @@ the highest load within the service level.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import sqrt
+from math import hypot, sqrt
 from statistics import mean
 
 from planner.loadtest.within_slo import NEAR, RATES, USERS, at_odds, bracket, is_failing, limits_of, vague_end
@@ -24,7 +24,6 @@ _MOST_REPEATS = 3
 """Of closed loops, over all of them: the best is measured twice, since the best of many is partly luck."""
 _LEAST_SHARE = 0.02
 _DIGITS = 3
-_Z_95 = 1.96
 
 
 @dataclass(frozen=True)
@@ -83,9 +82,16 @@ def result_of(points: Sequence[LoadPoint], slo: Slo, is_closed: bool = False) ->
 
 
 def _known_to(points: Sequence[LoadPoint], rates: Sequence[float]) -> float | None:
-    """How far a rate that arrived may lie from one of these, which were asked; with 95 % confidence [fraction]."""
-    sent = [sum(point.requests.sent for point in points if RATES.load_of(point) == rate) for rate in rates]
-    return _Z_95 / sqrt(min(sent)) if min(sent) else None
+    """How far what arrived at one of these rates may lie from it by chance; with 95 % confidence [fraction]."""
+    reaches = [_reach([point for point in points if RATES.load_of(point) == rate], rate) for rate in rates]
+    return max((reach for reach in reaches if reach is not None), default=None)
+
+
+def _reach(repeats: Sequence[LoadPoint], rate_per_s: float) -> float | None:
+    """Half of the interval in which chance puts the mean rate of all repeats, as a share of the rate."""
+    intervals = [point.arrivals.ci95_requests_per_s for point in repeats if point.arrivals is not None]
+    known = [(high - low) / 2 / rate_per_s for low, high in filter(None, intervals)]
+    return hypot(*known) / len(known) if known else None
 
 
 # ---- saturation

@@ -28,8 +28,10 @@ class RateWithinSlo(FileModel):
     missed_requests_per_s: NonNegative | None
     """The lowest rate that did not [requests/s]; null where all did."""
     known_to_fraction: NonNegative | None = None
-    """How far what arrived in these loads may lie from the rates asked, with 95 % confidence [fraction]: by chance, as
-    Poisson arrivals have it, so that short loads cannot tell rates apart that are nearer. Null in older runs."""
+    """How far what arrived in these loads may lie from the rates asked by chance, with 95 % confidence [fraction].
+
+    Short loads cannot tell rates apart that are nearer. Null where chance has no part in arrivals, and in older runs.
+    """
 
 
 class UsersWithinSlo(FileModel):

@@ -2,34 +2,26 @@
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from benchmark_modules import benchmark_modules
 from profiles import profile
 
 from planner.core.simulate import simulate
 
-SELF = str(Path(__file__).parents[2] / "benchmarks" / "self")
-
 
 @pytest.fixture(scope="module")
-def modules() -> Iterator[tuple[ModuleType, ModuleType]]:
-    """The benchmark and the plain stepper; they find each other on the path, as scripts do."""
-    sys.path.insert(0, SELF)
-    try:
-        import plain_stepper
-        import simulator
-
-        yield simulator, plain_stepper
-    finally:
-        sys.path.remove(SELF)
+def modules() -> Iterator[tuple[ModuleType, ...]]:
+    """The benchmark and the plain stepper."""
+    with benchmark_modules("simulator", "plain_stepper") as found:
+        yield found
 
 
 @pytest.mark.parametrize(("rate_per_s", "most_sequences", "most_tokens"), [(5.0, 256, 2048), (40.0, 8, 300)])
 def test_a_scheduler_of_a_few_lines_gives_the_same_times(
-    modules: tuple[ModuleType, ModuleType], rate_per_s: float, most_sequences: int, most_tokens: int
+    modules: tuple[ModuleType, ...], rate_per_s: float, most_sequences: int, most_tokens: int
 ) -> None:
     benchmark, plain = modules
     load, toy = benchmark.conversation(150, rate_per_s, 4.0), benchmark.TOY
@@ -43,7 +35,7 @@ def test_a_scheduler_of_a_few_lines_gives_the_same_times(
     assert served.last_token_s == pytest.approx(last_s, abs=1e-9)
 
 
-def test_lengths_are_those_of_the_conversations(modules: tuple[ModuleType, ModuleType]) -> None:
+def test_lengths_are_those_of_the_conversations(modules: tuple[ModuleType, ...]) -> None:
     load = modules[0].conversation(200_000, 10.0, 4.0)
     assert np.quantile(load.prompt_tokens, [0.5, 0.9]) == pytest.approx([1020, 2735], rel=0.02)
     assert np.quantile(load.output_tokens, [0.5, 0.9]) == pytest.approx([129, 424], rel=0.02)
@@ -54,7 +46,7 @@ def test_lengths_are_those_of_the_conversations(modules: tuple[ModuleType, Modul
 
 @pytest.mark.parametrize(("most_apart", "exit_code"), [(0.005, 0), (-1.0, 1)])
 def test_a_limit_that_is_missed_fails_the_command(
-    modules: tuple[ModuleType, ModuleType],
+    modules: tuple[ModuleType, ...],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     most_apart: float,

@@ -1,30 +1,21 @@
 """The load points that steady state is judged by: what is said of them is true, and every table is filled."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
-
-SELF = str(Path(__file__).parents[2] / "benchmarks" / "self")
+from benchmark_modules import benchmark_modules
 
 
 @pytest.fixture(scope="module")
-def modules() -> Iterator[tuple[ModuleType, ModuleType]]:
-    """The benchmark and its series; they find each other on the path, as scripts do."""
-    sys.path.insert(0, SELF)
-    try:
-        import series
-        import steady
-
-        yield steady, series
-    finally:
-        sys.path.remove(SELF)
+def modules() -> Iterator[tuple[ModuleType, ...]]:
+    """The benchmark and its series."""
+    with benchmark_modules("steady", "series") as found:
+        yield found
 
 
-def test_series_have_the_mean_spread_and_likeness_that_are_told(modules: tuple[ModuleType, ModuleType]) -> None:
+def test_series_have_the_mean_spread_and_likeness_that_are_told(modules: tuple[ModuleType, ...]) -> None:
     made = modules[1].correlated(np.random.default_rng(0), 200, 400, 0.6)
     logs = np.log([point.ttft_s for point in made])
     assert logs.mean() == pytest.approx(0.0, abs=0.02)
@@ -32,7 +23,7 @@ def test_series_have_the_mean_spread_and_likeness_that_are_told(modules: tuple[M
     assert np.corrcoef(logs[:, 1:].ravel(), logs[:, :-1].ravel())[0, 1] == pytest.approx(0.6, abs=0.02)
 
 
-def test_closed_loop_keeps_littles_law(modules: tuple[ModuleType, ModuleType]) -> None:
+def test_closed_loop_keeps_littles_law(modules: tuple[ModuleType, ...]) -> None:
     point = modules[1].closed(np.random.default_rng(0), 8, 600)
     assert (point.due_s[:8] == 0).all()
     assert (point.due_s[8:] > 0).all()
@@ -43,7 +34,7 @@ def test_closed_loop_keeps_littles_law(modules: tuple[ModuleType, ModuleType]) -
     assert np.count_nonzero((point.due_s <= middle[0]) & (middle[1] > middle[0])) == 8
 
 
-def test_simulated_load_is_the_share_of_capacity_that_is_told(modules: tuple[ModuleType, ModuleType]) -> None:
+def test_simulated_load_is_the_share_of_capacity_that_is_told(modules: tuple[ModuleType, ...]) -> None:
     _, series = modules
     half, most = (series.served(load, 32, 20_000, 3) for load in (0.4, 0.8))
     rates = [point.due_s.size / float(point.due_s[-1] - point.due_s[0]) for point in (half, most)]
@@ -51,7 +42,7 @@ def test_simulated_load_is_the_share_of_capacity_that_is_told(modules: tuple[Mod
     assert most.ttft_s.mean() > 1.5 * half.ttft_s.mean()
 
 
-def test_every_table_is_filled(modules: tuple[ModuleType, ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_table_is_filled(modules: tuple[ModuleType, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     steady, series = modules
     monkeypatch.setattr(steady, "SIZES", (60, 200))
     monkeypatch.setattr(steady, "LIKENESS", (0.0,))

@@ -12,6 +12,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from benchmark_modules import benchmark_modules
 
 TTFT_MS, ITL_MS = 20.0, 2.0
 
@@ -23,14 +24,9 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def truth() -> Iterator[ModuleType]:
-    """The benchmark's own reader of the log; it finds its neighbours on the path, as a script does."""
-    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "self"))
-    try:
-        import truth as module
-
+    """The benchmark's own reader of the log."""
+    with benchmark_modules("truth") as (module,):
         yield module
-    finally:
-        sys.path.pop(0)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from planner.loadtest.sweep import MOST_USERS, NextLoad, next_load, result_of
 from planner.loadtest.within_slo import RATES, vague_end
 from planner.report.sweeps import sweep_lines
-from planner.schema.benchmark import ClientHealth, LoadPoint, RequestCounts, Statistics
+from planner.schema.benchmark import ArrivalFigures, ClientHealth, LoadPoint, RequestCounts, Statistics
 from planner.schema.scenario import Slo
 
 NO_SLO = Slo()
@@ -294,14 +294,21 @@ def test_what_is_met_above_saturation_is_told_to_be_too_short() -> None:
     assert not any("for long" in line for line in lines)
 
 
-@pytest.mark.parametrize(("sent", "known_to"), [(40, 0.22), (4000, 0.022)])
-def test_how_well_short_loads_know_a_rate_is_told(sent: int, known_to: float) -> None:
-    """Where 80 are asked in two loads, their number has a standard deviation of 9."""
+@pytest.mark.parametrize(("reach", "known_to"), [(0.3, 0.3 / 2**0.5), (0.03, 0.03 / 2**0.5), (None, None)])
+def test_how_well_short_loads_know_a_rate_is_told(reach: float | None, known_to: float | None) -> None:
+    """By the interval in which chance puts a load's rate, of two loads each; constant arrivals have none."""
     slo = Slo(ttft_p95_s=0.1)
-    counts = RequestCounts(sent=sent, ok=sent, failed=0)
-    points = [point.model_copy(update={"requests": counts}) for point in swept(capped, queueing, slo)]
-    found = result_of(points, slo)
+
+    def with_arrivals(point: LoadPoint) -> LoadPoint:
+        rate = point.offered_requests_per_s
+        if rate is None:
+            return point
+        interval = None if reach is None else ((1 - reach) * rate, (1 + reach) * rate)
+        arrivals = ArrivalFigures(requests_per_s=rate, cv=1.0, ci95_requests_per_s=interval)
+        return point.model_copy(update={"arrivals": arrivals})
+
+    found = result_of([with_arrivals(point) for point in swept(capped, queueing, slo)], slo)
     assert found.rate_within_slo is not None
-    assert found.rate_within_slo.known_to_fraction == pytest.approx(known_to, rel=0.05)
-    is_told = any("know a rate to ±22%" in line for line in sweep_lines(found, slo))
-    assert is_told == (sent == 40)
+    assert found.rate_within_slo.known_to_fraction == (None if known_to is None else pytest.approx(known_to))
+    is_told = any("know a rate to ±21%" in line for line in sweep_lines(found, slo))
+    assert is_told == (reach == 0.3)

@@ -103,4 +103,6 @@ def test_ctrl_c_does_not_reach_it() -> None:
             return await telemetry.end()
 
     with with_server() as server:
-        assert asyncio.run(work(server)) is not None
+        found = asyncio.run(work(server))
+    assert found is not None
+    assert len(found.seen) + found.missed >= 2, "looks after the signals too"
