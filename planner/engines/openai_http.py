@@ -103,12 +103,13 @@ class OpenAIClient:
             output_tokens: of the answer, or at most [tokens].
             parameters: besides.
         """
-        what = {"messages" if self.endpoint == "chat" else "prompt": self._asked(prompt)}
-        return msgspec.json.encode({**_how(model, output_tokens), **parameters, **what})
+        return msgspec.json.encode({**_how(model, output_tokens), **parameters, **self._asked(prompt)})
 
-    def _asked(self, prompt: str | Sequence[Message] | msgspec.Raw) -> str | Sequence[Message] | msgspec.Raw:
-        is_message = self.endpoint == "chat" and isinstance(prompt, str)
-        return [{"role": "user", "content": prompt}] if is_message else prompt
+    def _asked(self, prompt: str | Sequence[Message] | msgspec.Raw) -> dict[str, Any]:
+        """A prompt as a request of this endpoint holds it."""
+        if self.endpoint == "completions":
+            return {"prompt": prompt}
+        return {"messages": [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt}
 
     async def connect(self, connections: int) -> None:
         """Opens connections ahead of the requests that will need them; those that fail are left to the requests."""
@@ -199,13 +200,7 @@ class OpenAIClient:
         Raises:
             TimeoutError: the server does not answer.
         """
-        if self.endpoint == "chat":
-            what: dict[str, Any] = {
-                "messages": [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-            }
-        else:
-            what = {"prompt": prompt}
-        body = {"model": model, **self.of_prompt(parameters), **what}
+        body = {"model": model, **self.of_prompt(parameters), **self._asked(prompt)}
         try:
             reply = await self._question("POST", "/tokenize", body, _COUNT_TIMEOUT_S)
         except TimeoutError:

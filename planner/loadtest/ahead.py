@@ -13,25 +13,36 @@ _MOST_BYTES = 2**24
 
 
 @dataclass(frozen=True, slots=True)
+class NextTurn:
+    """A turn of a conversation, whose request is made of what was said before.
+
+    Attributes:
+        text: of the user's new message.
+        output_tokens: of its answer [tokens].
+        said: in the conversation before; the same for all of its turns.
+    """
+
+    text: str
+    output_tokens: int
+    said: Said
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A request that is ready to be sent.
 
     Attributes:
-        body: of the request; empty where it is made of what was said before.
+        body: of the request; empty where it is a turn of a conversation.
         model: that is asked.
-        message: the next one of a conversation; None where the body is ready.
-        ask: what the message was made of.
-        said: in the conversation before; the same for all of its turns.
+        turn: of a conversation; None where the request stands alone.
     """
 
     body: bytes
     model: str = ""
-    message: str | None = None
-    ask: Ask | None = None
-    said: Said | None = None
+    turn: NextTurn | None = None
 
     def __len__(self) -> int:
-        return len(self.body) + len(self.message or "")
+        return len(self.body) + (0 if self.turn is None else len(self.turn.text))
 
 
 class Builds(Protocol):

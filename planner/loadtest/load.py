@@ -11,7 +11,7 @@ from planner.engines.answers import OK, Answer, is_same_model
 from planner.engines.exchange import Timeouts
 from planner.engines.openai_http import EndpointKind, Message, OpenAIClient
 from planner.engines.target import Target
-from planner.loadtest.ahead import Prepared
+from planner.loadtest.ahead import NextTurn, Prepared
 from planner.loadtest.choices import NO_PREFIX, Choices
 from planner.loadtest.driver import Load
 from planner.loadtest.own_prompts import Marks, as_sent
@@ -53,7 +53,7 @@ class PromptLoad:
         if self._recipe.turns > 1 and isinstance(prompt, str):
             if ask.turn == 0:
                 self._said = Said()
-            return Prepared(b"", model, prompt, ask, self._said)
+            return Prepared(b"", model, NextTurn(prompt, ask.output_tokens, self._said))
         return Prepared(self._client.body(model, prompt, ask.output_tokens, self._parameters), model)
 
     def _text(self, ask: Ask, prefix: int) -> str:
@@ -84,23 +84,23 @@ class PromptLoad:
         if asked != self._model:
             answer.asked_model = asked
         try:
-            if prepared.message is None or prepared.ask is None or prepared.said is None:
+            if prepared.turn is None:
                 await self._client.ask(prepared.body, answer)
             else:
-                await self._ask_next(prepared.model, prepared.message, prepared.ask, prepared.said, answer)
+                await self._ask_next(asked, prepared.turn, answer)
         finally:
             others = (model for model in answer.models if not is_same_model(asked, model))
             if (other := next(others, None)) is not None:
                 answer.model = self._client.target.shown(other)
 
-    async def _ask_next(self, model: str, text: str, ask: Ask, said: Said, answer: Answer) -> None:
+    async def _ask_next(self, model: str, turn: NextTurn, answer: Answer) -> None:
         """Sends all that was said before with a new message."""
-        message = {"role": "user", "content": text}
-        messages = msgspec.Raw(said.messages(message))
+        message = {"role": "user", "content": turn.text}
+        messages = msgspec.Raw(turn.said.messages(message))
         answer.text = []
-        await self._client.ask(self._client.body(model, messages, ask.output_tokens, self._parameters), answer)
+        await self._client.ask(self._client.body(model, messages, turn.output_tokens, self._parameters), answer)
         if answer.outcome == OK:
-            said.answered(message, "".join(answer.text))
+            turn.said.answered(message, "".join(answer.text))
         answer.text = None
 
 
