@@ -160,8 +160,8 @@ def test_conversation_is_forgotten_however_it_ends(ends_after: int, fault: str) 
         async with spec(server).opened() as load:
             requests = one_conversation(4).measured
             turns = [load.prepare(requests.ask(number)) for number in range(4)]
-            assert {turn.said for turn in turns} == {turns[0].said}
-            said = turns[0].said
+            (said,) = {each.turn.said for each in turns if each.turn is not None}
+            assert all(each.turn is not None for each in turns)
             assert isinstance(said, Said)
             for turn in turns[:ends_after]:
                 await load.ask(turn, Answer())
